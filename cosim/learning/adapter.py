@@ -1,0 +1,98 @@
+"""LoRA adapters as flat vectors: W = W0 + s B A at every adapted linear layer.
+
+A has shape [rank, d_in] and B [d_out, rank], as in PEFT; the papers write the transposes. One
+float32 vector holds the A of all layers, then the B of all layers, so that masks, payloads, lost
+packets and aggregation are plain array work, and only the pool knows of tensors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One adapted linear layer of the base model: y = W0 x, W0 of shape [d_out, d_in]."""
+
+    name: str
+    d_in: int
+    d_out: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each layer's factors are in the flat vector."""
+
+    sites: tuple[Site, ...]
+    rank: int
+
+    @cached_property
+    def size_a(self) -> int:
+        """Coordinates of all A; the coordinates of B come after them."""
+        return self.rank * sum(site.d_in for site in self.sites)
+
+    @cached_property
+    def size(self) -> int:
+        """Coordinates of the whole adapter."""
+        return self.rank * sum(site.d_in + site.d_out for site in self.sites)
+
+    @cached_property
+    def slices_a(self) -> tuple[slice, ...]:
+        """Slice of each site's A, row by row [rank, d_in]."""
+        return self._slices(0, [self.rank * site.d_in for site in self.sites])
+
+    @cached_property
+    def slices_b(self) -> tuple[slice, ...]:
+        """Slice of each site's B, row by row [d_out, rank]."""
+        return self._slices(self.size_a, [self.rank * site.d_out for site in self.sites])
+
+    @staticmethod
+    def _slices(start: int, sizes: list[int]) -> tuple[slice, ...]:
+        ends = np.cumsum([start, *sizes]).tolist()
+        return tuple(slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+
+    def a(self, vector: Vector, site: int) -> Vector:
+        """Return a view of one site's A, [rank, d_in]."""
+        return vector[self.slices_a[site]].reshape(self.rank, self.sites[site].d_in)
+
+    def b(self, vector: Vector, site: int) -> Vector:
+        """Return a view of one site's B, [d_out, rank]."""
+        return vector[self.slices_b[site]].reshape(self.sites[site].d_out, self.rank)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One device's adapter: W = W0 + scale * B A at every site of the layout."""
+
+    layout: Layout
+    vector: Vector = field(repr=False)
+    scale: float
+
+
+def concatenate(parts: Sequence[tuple[Adapter, float]]) -> Adapter:
+    """Return the adapter whose product is sum_j weight_j scale_j B_j A_j (exact; ranks add up).
+
+    Args:
+        parts: adapters over the same sites with their weights, at least one.
+
+    Returns:
+        An adapter of scale 1 and the sum of the parts' ranks.
+    """
+    sites = parts[0][0].layout.sites
+    layout = Layout(sites, sum(adapter.layout.rank for adapter, _ in parts))
+    vector = np.zeros(layout.size, dtype=np.float32)
+    for site in range(len(sites)):
+        row = 0
+        for adapter, weight in parts:
+            rows = slice(row, row + adapter.layout.rank)
+            layout.a(vector, site)[rows] = adapter.layout.a(adapter.vector, site)
+            b = adapter.layout.b(adapter.vector, site)
+            layout.b(vector, site)[:, rows] = weight * adapter.scale * b
+            row = rows.stop
+    return Adapter(layout, vector, 1.0)

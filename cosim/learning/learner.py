@@ -1,0 +1,108 @@
+"""The learning half as the simulator sees it: trainings, payloads, merges, evaluations.
+
+Devices' states live here; each call returns records of `cosim.boundary`, so the simulator never
+holds a tensor or an adapter.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
+from cosim.rng import Draws
+from cosim.scenario.tree import Learning
+from cosim.world.compute.base import Work
+
+
+@dataclass(frozen=True)
+class LearningSetting:
+    """What a learner is built from.
+
+    Attributes:
+        learning: the scenario's section.
+        num_devices: number of devices.
+        draws: the scenario's random numbers.
+        data_root: folder that data files are looked up in.
+        segment_bytes: application bytes that one packet carries.
+        test_examples: how many test examples of each task a device is judged on.
+    """
+
+    learning: Learning
+    num_devices: int
+    draws: Draws
+    data_root: Path
+    segment_bytes: int
+    test_examples: int
+
+
+class Learner(ABC):
+    """What the protocols talk to. Devices are numbered 0 to N - 1."""
+
+    @abstractmethod
+    def begin_training(self, device: int, round: int) -> Work:
+        """Fix the inputs of a local training now; return how much work it is.
+
+        The training may run any time until `end_training` asks for its result.
+        """
+
+    @abstractmethod
+    def end_training(self, device: int) -> TrainingReport:
+        """Take over the result of the training that `begin_training` began.
+
+        Raises:
+            cosim.learning.errors.LearningError: the loss is not finite; the message names the
+                device, the round and the last finite loss.
+        """
+
+    @abstractmethod
+    def drop_training(self, device: int) -> None:
+        """Forget the training that `begin_training` began: the device has left."""
+
+    @abstractmethod
+    def update_payload(self, device: int, dst: int, round: int) -> Payload | None:
+        """Return what `device` sends to `dst` of its own cluster; None for nothing."""
+
+    @abstractmethod
+    def exchange_payload(self, device: int, dst: int, round: int) -> Payload | None:
+        """Return what the gateway `device` sends to `dst` of another cluster."""
+
+    @abstractmethod
+    def spread_payload(
+        self, device: int, dst: int, round: int, received: Sequence[Delivery]
+    ) -> Payload | None:
+        """Return what a gateway passes on to `dst` of its cluster of what it just received."""
+
+    @abstractmethod
+    def merge(self, device: int, deliveries: Sequence[Delivery], weights: Sequence[float]) -> None:
+        """Aggregate the updates that arrived at `device`, each with its mixing weight."""
+
+    @abstractmethod
+    def store(self, device: int, deliveries: Sequence[Delivery]) -> None:
+        """Keep what arrived from other clusters without aggregating it."""
+
+    @abstractmethod
+    def update_bits(self, device: int) -> int:
+        """Return the size of the device's next update, for the planner (application bits)."""
+
+    @abstractmethod
+    def density(self, device: int) -> float:
+        """Return the fraction of its adapter that the device trains and sends."""
+
+    @abstractmethod
+    def work(self, device: int) -> Work:
+        """Return how much work the device's next local training is, for the planner."""
+
+    @abstractmethod
+    def evaluate(self, devices: Sequence[int]) -> list[Evaluation]:
+        """Judge these devices' models on every task."""
+
+    @abstractmethod
+    def overlap(self, devices: Sequence[int]) -> float:
+        """Return the measured collision rate of these devices: the fraction of coordinates that
+        more than one of them trains.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write every device's adapter below `folder`, in PEFT's format, for other programs."""

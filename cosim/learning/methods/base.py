@@ -1,0 +1,196 @@
+"""A method: what is trained, what is sent, how arrivals are merged, how adapters are combined.
+
+All of it is array work on flat adapter vectors (`cosim.learning.adapter`); the pool trains what
+the method says and never asks which method it is. State goes in and comes out: no method changes
+an array that it was given.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from cosim.learning.adapter import Adapter, Layout, Mask, Vector
+from cosim.plugin import Plugin
+from cosim.rng import Draws
+
+Members = tuple[int, ...]
+Coordinates = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """What the devices of a run have in common, and can tell from its seed without sending it."""
+
+    draws: Draws
+    layout: Layout
+    num_devices: int
+
+
+@dataclass(frozen=True)
+class Update:
+    """Coordinates of an adapter: as sent, as arrived, or as remembered. Zero elsewhere.
+
+    Attributes:
+        members: the devices whose training it holds, ascending (one, unless already aggregated).
+        round: the round in which it was made.
+        coordinates: positions in the flat vector, ascending, int64 [k].
+        values: their values, float32 [k].
+    """
+
+    members: Members
+    round: int
+    coordinates: Coordinates = field(repr=False)
+    values: Vector = field(repr=False)
+
+    def dense(self, layout: Layout) -> Vector:
+        """Return the flat vector that the coordinates are of, [layout.size]."""
+        vector = np.zeros(layout.size, dtype=np.float32)
+        vector[self.coordinates] = self.values
+        return vector
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An update at its receiver, less the coordinates of lost packets.
+
+    Attributes:
+        sent: coordinates that the sender sent; the update's coordinates are those that arrived.
+        weight: mixing weight (Metropolis, times staleness weight if late).
+    """
+
+    update: Update
+    sent: Coordinates = field(repr=False)
+    weight: float
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """What one device holds.
+
+    Attributes:
+        vector: its adapter, [layout.size].
+        trainable: the coordinates that its local training may move, [layout.size].
+        members: the devices whose updates it merged last, itself among them, ascending.
+        trainings: how many local trainings it has done.
+        known: adapters of others, by whose training they hold; no device is in two of them.
+    """
+
+    device: int
+    vector: Vector = field(repr=False)
+    trainable: Mask = field(repr=False)
+    members: Members
+    trainings: int = 0
+    known: Mapping[Members, Update] = field(default_factory=dict, repr=False)
+
+
+def remember(known: Mapping[Members, Update], arrival: Arrival) -> dict[Members, Update]:
+    """Return `known` with what arrived, which replaces what is older about any of its members.
+
+    What is older than what is known of any of its members changes nothing, nor does an arrival of
+    which nothing arrived. A coordinate that was sent but lost keeps its last known value if the
+    same members' adapter was known before.
+    """
+    update = arrival.update
+    overlapping = [key for key in known if not set(key).isdisjoint(update.members)]
+    if not update.coordinates.size or any(known[key].round > update.round for key in overlapping):
+        return dict(known)
+    before = known.get(update.members)
+    if before is not None and update.coordinates.size < arrival.sent.size:
+        update = _filled(update, np.setdiff1d(arrival.sent, update.coordinates), before)
+    kept = {key: value for key, value in known.items() if key not in overlapping}
+    return kept | {update.members: update}
+
+
+def _filled(update: Update, lost: Coordinates, before: Update) -> Update:
+    """Return the update with the lost coordinates at their values of before."""
+    kept = np.isin(before.coordinates, lost, assume_unique=True)
+    coordinates = np.concatenate([update.coordinates, before.coordinates[kept]])
+    values = np.concatenate([update.values, before.values[kept]])
+    order = np.argsort(coordinates)
+    return replace(update, coordinates=coordinates[order], values=values[order])
+
+
+def forget(known: Mapping[Members, Update], members: Members) -> dict[Members, Update]:
+    """Return `known` less what holds the training of any of `members`."""
+    return {key: value for key, value in known.items() if set(key).isdisjoint(members)}
+
+
+def merged_members(state: DeviceState, arrivals: Sequence[Arrival]) -> Members:
+    """Return the device and all whose update arrived at least in part, ascending."""
+    arrived = (a.update.members for a in arrivals if a.update.coordinates.size)
+    return tuple(sorted({state.device}.union(*arrived)))
+
+
+class Method(Plugin):
+    """Contract of family `method`."""
+
+    rank: Annotated[int, Field(ge=1)] = 8
+    scale: Annotated[float, Field(gt=0)] = 2.0
+
+    @abstractmethod
+    def scope(self, layout: Layout) -> slice:
+        """Return the coordinates that training may ever move: what densities are fractions of."""
+
+    @abstractmethod
+    def start(self, cohort: Cohort, device: int) -> DeviceState:
+        """Return the device's state before its first training.
+
+        Raises:
+            cosim.learning.errors.LearningError: the method cannot be for this many devices.
+        """
+
+    def steps(self, state: DeviceState, local_steps: int) -> int:
+        """Return the number of steps of the device's next local training."""
+        return local_steps
+
+    def trained(self, cohort: Cohort, state: DeviceState, vector: Vector) -> DeviceState:
+        """Return the state after a local training that ended at `vector`."""
+        return replace(state, vector=vector, trainings=state.trainings + 1)
+
+    @abstractmethod
+    def update(self, cohort: Cohort, state: DeviceState, round: int) -> Update | None:
+        """Return what the device sends inside its cluster after a training; None for nothing."""
+
+    @abstractmethod
+    def expected(self, cohort: Cohort, state: DeviceState) -> Coordinates:
+        """Return the coordinates of the next update, for its size and density.
+
+        Where training has yet to choose them, as many random ones.
+        """
+
+    @abstractmethod
+    def merge(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        """Return the state after aggregating what arrived inside the cluster.
+
+        The device's own weight is 1 less the arrivals' weights. A coordinate that was sent but
+        did not arrive counts as the device's own value. `members` becomes the device and those
+        whose update arrived at least in part.
+        """
+
+    @abstractmethod
+    def exchange(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
+        """Return what a gateway sends to another cluster, and what spreads there."""
+
+    def store(self, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        """Return the state that also holds what arrived from other clusters, not aggregated.
+
+        What holds a device that the own adapter answers for is left out: none counts twice.
+        """
+        known = dict(state.known)
+        for arrival in arrivals:
+            if set(self.answers_for(state)).isdisjoint(arrival.update.members):
+                known = remember(known, arrival)
+        return replace(state, known=known)
+
+    def answers_for(self, state: DeviceState) -> Members:
+        """Return the devices whose training the device's own adapter stands for."""
+        return state.members
+
+    @abstractmethod
+    def inference(self, cohort: Cohort, state: DeviceState) -> Adapter:
+        """Return the adapter that the device answers with: its own and what it knows of others."""

@@ -1,0 +1,101 @@
+"""Addressed randomness: every draw is a pure function of (seed, purpose, entity, index).
+
+The generator is Philox4x64-10 (Salmon et al., SC 2011), as NumPy ships it. Its key is a hash of
+the scenario's seed and the purpose; its 256-bit counter holds the entity (up to two numbers, such
+as the two ends of a link) and the position in that entity's stream. So the value at one address
+is the same however far ahead it is asked for and in whatever order events run, and two methods in
+one sweep see the same world.
+
+    draws = Draws(seed)
+    draws.generator("waypoint", device)              # a stream, to be read in order
+    draws.uniform("block_fading", low, high, index)  # arrays of addresses, any order
+
+Both ways give the same numbers: `uniform(purpose, a, b, k)` is the k-th double of
+`generator(purpose, a, b)`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_MULTIPLIERS = (np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157))
+_WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+_ROUNDS = 10
+_LOW_32 = np.uint64(0xFFFFFFFF)
+_SHIFT_32 = np.uint64(32)
+_MASK_64 = (1 << 64) - 1
+
+
+@lru_cache(maxsize=4096)
+def _key(seed: int, purpose: str) -> tuple[int, int]:
+    """128-bit key: a hash that is the same in every process and on every machine."""
+    digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=16).digest()
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+
+
+def _multiply(a: np.uint64, b: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], ...]:
+    """High and low 64 bits of the 128-bit product."""
+    a_low, a_high = a & _LOW_32, a >> _SHIFT_32
+    b_low, b_high = b & _LOW_32, b >> _SHIFT_32
+    low = a_low * b_low
+    middle = a_high * b_low + (low >> _SHIFT_32)
+    carry = a_low * b_high + (middle & _LOW_32)
+    high = a_high * b_high + (middle >> _SHIFT_32) + (carry >> _SHIFT_32)
+    return high, a * b
+
+
+def _philox(
+    key: tuple[int, int], counter: tuple[NDArray[np.uint64], ...]
+) -> tuple[NDArray[np.uint64], ...]:
+    """Philox4x64-10 of whole arrays of counters; four words for each."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        high0, low0 = _multiply(_MULTIPLIERS[0], c0)
+        high1, low1 = _multiply(_MULTIPLIERS[1], c2)
+        c0, c1, c2, c3 = high1 ^ c1 ^ np.uint64(k0), low1, high0 ^ c3 ^ np.uint64(k1), low0
+        k0, k1 = (k0 + _WEYL[0]) & _MASK_64, (k1 + _WEYL[1]) & _MASK_64
+    return c0, c1, c2, c3
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of one scenario, by address."""
+
+    seed: int
+
+    def generator(self, purpose: str, a: int = 0, b: int = 0) -> np.random.Generator:
+        """Return a NumPy generator at the start of the stream of `purpose` and entity (a, b)."""
+        counter = np.array([0, 0, a, b], dtype=np.uint64)
+        key = np.array(_key(self.seed, purpose), dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+    def uniform(
+        self, purpose: str, a: ArrayLike = 0, b: ArrayLike = 0, index: ArrayLike = 0
+    ) -> NDArray[np.float64]:
+        """Return the doubles in [0, 1) at these addresses.
+
+        Args:
+            purpose: what the numbers are for; each purpose has streams of its own.
+            a, b: the entity, whole numbers >= 0, broadcast with `index`.
+            index: position in the entity's stream, whole numbers >= 0.
+
+        Returns:
+            Array of the broadcast shape.
+        """
+        a64, b64, index64 = np.broadcast_arrays(
+            *(np.asarray(value, dtype=np.uint64) for value in (a, b, index))
+        )
+        # NumPy's Philox counts up before it draws, and its four words come out in order.
+        block = (index64 >> np.uint64(2)) + np.uint64(1)
+        words = _philox(_key(self.seed, purpose), (block, np.zeros_like(block), a64, b64))
+        lane = index64 & np.uint64(3)
+        word = np.choose(lane.astype(np.intp), words)
+        return (word >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+    def child(self, purpose: str, a: int = 0) -> "Draws":
+        """Return the random numbers of a part that addresses its own entities, such as a task."""
+        return Draws(_key(self.seed, f"{purpose}/{a}")[0])

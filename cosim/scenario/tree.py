@@ -1,0 +1,186 @@
+"""The tree of a scenario: every key, its type, its default, its meaning.
+
+Values are SI with the unit in the field's name. Each `Kind` is one of a family's kinds, found by
+name. The tree knows no floor above it: kinds are typed `Any` here and narrowed where they are used.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cosim.plugin import Kind, Section
+from cosim.units import (
+    Bytes,
+    DbmPerHertz,
+    Dbm,
+    Decibels,
+    Hertz,
+    Joules,
+    Metres,
+    Seconds,
+    Span,
+)
+
+
+def _default(kind: str, **keys: Any) -> Any:
+    """Return a field's default: a kind with these keys, validated like a user's."""
+    return Field(default={"kind": kind} | keys, validate_default=True)
+
+
+Positive = Field(gt=0)
+
+
+class Radio(Section):
+    """A device's radio."""
+
+    tx_power_dbm: Annotated[Dbm, Field(ge=-100, le=60)] = 23.0
+    noise_figure_db: Annotated[Decibels, Field(ge=0)] = 9.0
+
+
+class DeviceGroup(Section):
+    """Devices of one sort. Groups are numbered on: the first group's devices are 0 to count - 1."""
+
+    group: str = "devices"
+    count: Annotated[int, Field(ge=1)] = 8
+    mobility: Annotated[Any, Kind("mobility")] = _default(
+        "random_waypoint", speed=("1 m/s", "3 m/s"), pause=("0 s", "10 s")
+    )
+    radio: Radio = Radio()
+    compute: Annotated[Any, Kind("compute")] = _default("flops", rate=("0.5 TFLOP/s", "2 TFLOP/s"))
+    battery_j: Annotated[Joules, Field(ge=0)] | None = None
+
+
+class Channel(Section):
+    """What happens to a signal on its way.
+
+    `range_m` bounds who can be each other's neighbour; `sample_interval_s` defaults to what the
+    fading asks for.
+    """
+
+    carrier_hz: Annotated[Hertz, Positive] = 3.5e9
+    path_loss: Annotated[Any, Kind("path_loss")] = _default("log_distance", exponent=2.7)
+    fading: Annotated[Any, Kind("fading")] = _default("rayleigh_jakes")
+    range_m: Annotated[Metres, Positive] = 500.0
+    sample_interval_s: Annotated[Seconds, Positive] | None = None
+
+
+class Spectrum(Section):
+    """The band, and who shares it."""
+
+    bandwidth_hz: Annotated[Hertz, Positive] = 10e6
+    domain: Literal["per_transmitter", "per_cluster"] = "per_transmitter"
+    rule: Annotated[Any, Kind("rule")] = _default("equal")
+    noise_density_dbm_per_hz: DbmPerHertz = -174.0
+
+
+class Link(Section):
+    """One hop: rate and packet error."""
+
+    rate: Annotated[Any, Kind("rate")] = _default("shannon")
+    error: Annotated[Any, Kind("error")] = _default("none")
+
+
+class Transport(Section):
+    """How a payload becomes packets and what happens to lost ones.
+
+    `mtu_bytes` holds header and data of one packet. With `reliable` a lost packet is sent again,
+    up to `max_attempts` times in all; with `best_effort` it is sent once. A transfer that is not
+    complete `deadline_s` after its start expires.
+    """
+
+    mtu_bytes: Annotated[Bytes, Positive] = 1500.0
+    header_bytes: Annotated[Bytes, Field(ge=0)] = 40.0
+    reliability: Literal["reliable", "best_effort"] = "reliable"
+    max_attempts: Annotated[int, Field(ge=1)] | None = None
+    deadline_s: Annotated[Seconds, Positive] = 60.0
+    processing_s: Annotated[Seconds, Field(ge=0)] = 0.0
+    propagation: bool = True
+    engine: Literal["packet_train", "per_packet"] = "packet_train"
+
+
+class Local(Section):
+    """One device's local training in one round."""
+
+    steps: Annotated[int, Field(ge=1)] = 10
+    batch: Annotated[int, Field(ge=1)] = 8
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: Annotated[float, Positive] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip: Annotated[float, Positive] | None = 1.0
+
+
+class PayloadCoding(Section):
+    """How values are coded on the air."""
+
+    dtype: Literal["float32", "float16"] = "float16"
+
+
+class Tasks(Section):
+    """What devices learn: `builtin`, or a list of tasks, and who gets what."""
+
+    use: Literal["builtin"] | tuple[Annotated[Any, Kind("task")], ...] = "builtin"
+    partition: Annotated[Any, Kind("partition")] = _default("one_per_device")
+
+
+class Learning(Section):
+    """Model, data, method and where training runs."""
+
+    model: Annotated[Any, Kind("model")] = _default("causal_lm")
+    tasks: Tasks = Field(default_factory=Tasks)
+    method: Annotated[Any, Kind("method")] = _default("sparse_orthogonal")
+    local: Local = Local()
+    payload: PayloadCoding = PayloadCoding()
+    pool: Annotated[Any, Kind("pool")] = _default("stacked")
+
+
+class Topology(Section):
+    """Who talks to whom, and when that is decided again. Any trigger that fires suffices."""
+
+    planner: Annotated[Any, Kind("planner")] = _default("agnes")
+    triggers: tuple[Annotated[Any, Kind("trigger")], ...] = Field(
+        default=({"kind": "on_start"},), validate_default=True
+    )
+
+
+class Evaluate(Section):
+    """When, and on how many test examples of each task, every device's model is judged."""
+
+    every: Span = Span(rounds=2)
+    examples: Annotated[int, Field(ge=1)] = 50
+
+
+class Record(Section):
+    """Tables that cost space."""
+
+    packets: bool = False
+    positions: bool = True
+    position_interval_s: Annotated[Seconds, Positive] = 1.0
+
+
+class Scenario(Section):
+    """One run, from its seed to its figures."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "scenario"
+    seed: Annotated[int, Field(ge=0)] = 1
+    duration: Span = Span(rounds=20)
+    plugins: tuple[str, ...] = ()
+    data_root: str = "."
+    area: Annotated[Any, Kind("area")] = _default("disc", radius="200 m")
+    devices: Annotated[tuple[DeviceGroup, ...], Field(min_length=1)] = Field(
+        default_factory=lambda: (DeviceGroup(),)
+    )
+    channel: Channel = Field(default_factory=Channel)
+    spectrum: Spectrum = Field(default_factory=Spectrum)
+    link: Link = Field(default_factory=Link)
+    transport: Transport = Transport()
+    learning: Learning = Field(default_factory=Learning)
+    topology: Topology = Field(default_factory=Topology)
+    protocol: Annotated[Any, Kind("protocol")] = _default("clustered_dfl")
+    evaluate: Evaluate = Evaluate()
+    record: Record = Record()
+    plots: tuple[Annotated[Any, Kind("figure")], ...] = ()
+
+    @property
+    def num_devices(self) -> int:
+        """Number of devices in all groups."""
+        return sum(group.count for group in self.devices)

@@ -1,0 +1,297 @@
+"""Numbers with units: `10 MHz`, `23 dBm`, `1.5 m/s`, `30 s`, `1500 B`.
+
+A dimensional field of a scenario is declared with one of the types at the end of this module and
+named with its unit (`carrier_hz: Hertz`). In YAML the key has no unit and the value has one
+(`carrier: 3.5 GHz`). Inside, every value is a float in the unit that the field's name ends with.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf)\s*(.*?)\s*$")
+
+_BYTE_FACTORS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024.0, "MiB": 1024.0**2}
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One physical dimension: the unit values are held in, and the units accepted in YAML."""
+
+    name: str
+    unit: str
+    suffix: str
+    factors: dict[str, float]
+
+    def parse(self, text: str) -> float:
+        """Return `text` (such as `10 MHz`) in `self.unit`.
+
+        Raises:
+            ValueError: the text is no number with a unit of this dimension.
+        """
+        match = _NUMBER.match(text)
+        if match is None:
+            raise ValueError(f"expected a number with a unit ({self.accepted})")
+        number, unit = float(match[1]), match[2]
+        if not unit:
+            raise ValueError(f"expected a unit after {match[1]} ({self.accepted})")
+        if self.unit == "dBm" and unit in _WATT_FACTORS:
+            return watts_to_dbm(number * _WATT_FACTORS[unit])
+        if unit not in self.factors:
+            raise ValueError(f"expected a {self.name} ({self.accepted}), got the unit {unit!r}")
+        return number * self.factors[unit]
+
+    @property
+    def accepted(self) -> str:
+        """The accepted units as a user reads them: `Hz, kHz, MHz, GHz`."""
+        watts = list(_WATT_FACTORS) if self.unit == "dBm" else []
+        return ", ".join([*self.factors, *watts])
+
+
+_WATT_FACTORS = {"mW": 1e-3, "W": 1.0}
+_BIT_FACTORS = {"bit": 1.0, "kbit": 1e3, "Mbit": 1e6, "Gbit": 1e9}
+_DIMENSIONS = (
+    Dimension("frequency", "Hz", "_hz", {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9}),
+    Dimension("time", "s", "_s", {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}),
+    Dimension("length", "m", "_m", {"cm": 1e-2, "m": 1.0, "km": 1e3}),
+    Dimension("speed", "m/s", "_mps", {"m/s": 1.0, "km/h": 1 / 3.6}),
+    Dimension("power level", "dBm", "_dbm", {"dBm": 1.0}),
+    Dimension("power", "W", "_w", _WATT_FACTORS),
+    Dimension("ratio", "dB", "_db", {"dB": 1.0}),
+    Dimension("noise density", "dBm/Hz", "_dbm_per_hz", {"dBm/Hz": 1.0}),
+    Dimension(
+        "data rate",
+        "bps",
+        "_bps",
+        {"bps": 1.0, "kbps": 1e3, "Mbps": 1e6, "Gbps": 1e9}
+        | {f"{unit}/s": factor for unit, factor in _BIT_FACTORS.items()},
+    ),
+    Dimension(
+        "amount of data",
+        "bit",
+        "_bits",
+        _BIT_FACTORS | {unit: 8 * factor for unit, factor in _BYTE_FACTORS.items()},
+    ),
+    Dimension("amount of data", "B", "_bytes", _BYTE_FACTORS),
+    Dimension("energy", "J", "_j", {"mJ": 1e-3, "J": 1.0, "kJ": 1e3, "Wh": 3600.0}),
+    Dimension(
+        "computing rate",
+        "FLOP/s",
+        "_flops",
+        {"MFLOP/s": 1e6, "GFLOP/s": 1e9, "TFLOP/s": 1e12, "FLOP/s": 1.0},
+    ),
+)
+_BY_SUFFIX = sorted(
+    ((dimension.suffix, dimension) for dimension in _DIMENSIONS),
+    key=lambda pair: -len(pair[0]),
+)
+_BY_UNIT = {dimension.unit: dimension for dimension in _DIMENSIONS}
+
+
+def dimension_of(field_name: str) -> Dimension | None:
+    """Return the dimension that a field's name ends with, or None."""
+    for suffix, dimension in _BY_SUFFIX:
+        if field_name.endswith(suffix):
+            return dimension
+    return None
+
+
+def yaml_key(field_name: str) -> str:
+    """Return a field's key in YAML: its name less the unit (`carrier_hz` -> `carrier`)."""
+    dimension = dimension_of(field_name)
+    return field_name.removesuffix(dimension.suffix) if dimension else field_name
+
+
+def with_unit(value: Any, dimension: Dimension) -> Any:
+    """Return numbers held in `dimension.unit` as the texts that `parse` reads back exactly."""
+    if isinstance(value, list | tuple):
+        return tuple(with_unit(item, dimension) for item in value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{float(value)!r} {dimension.unit}"
+    return value
+
+
+def dbm_to_watts(level_dbm: float) -> float:
+    """10^((x - 30) / 10)."""
+    return float(10.0 ** ((level_dbm - 30.0) / 10.0))
+
+
+def watts_to_dbm(power_w: float) -> float:
+    """10 log10(x) + 30; minus infinity for no power."""
+    return 10.0 * math.log10(power_w) + 30.0 if power_w > 0 else -math.inf
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Pydantic annotation: text with a unit of `dimension` becomes a float in its unit."""
+
+    unit: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self._read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        dimension = _BY_UNIT[self.unit]
+        units = "|".join(re.escape(unit) for unit in dimension.accepted.split(", "))
+        return {
+            "type": "string",
+            "pattern": rf"^\s*[+-]?[0-9.]+([eE][+-]?[0-9]+)?\s*({units})\s*$",
+            "description": f"{dimension.name}: a number and one of {dimension.accepted}",
+        }
+
+    def _read(self, value: Any) -> float:
+        dimension = _BY_UNIT[self.unit]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise PydanticCustomError(
+                "unit_missing",
+                "expected a {name} with its unit ({accepted}), got the bare number {value}",
+                {"name": dimension.name, "accepted": dimension.accepted, "value": value},
+            )
+        if not isinstance(value, str):
+            raise PydanticCustomError(
+                "unit_type",
+                "expected a {name} such as '1 {unit}' ({accepted}), got {value}",
+                {
+                    "name": dimension.name,
+                    "unit": dimension.unit,
+                    "accepted": dimension.accepted,
+                    "value": repr(value),
+                },
+            )
+        try:
+            return dimension.parse(value)
+        except ValueError as error:
+            raise PydanticCustomError(
+                "unit", "{reason}, got {value}", {"reason": str(error), "value": repr(value)}
+            ) from None
+
+
+def _as_range(value: Any) -> Any:
+    """A single value is the range that holds only it."""
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise PydanticCustomError(
+                "range", "expected [least, most], got {n} values", {"n": len(value)}
+            )
+        return tuple(value)
+    return (value, value)
+
+
+def _ordered(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise PydanticCustomError(
+            "range_order",
+            "expected [least, most] with least <= most, got [{least}, {most}]",
+            {"least": value[0], "most": value[1]},
+        )
+    return value
+
+
+class _RangeOf:
+    """Pydantic annotation: `x` or `[least, most]` becomes an ordered pair."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        pair = core_schema.no_info_after_validator_function(_ordered, handler(source))
+        return core_schema.no_info_before_validator_function(_as_range, pair)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        inner = handler(schema)
+        item = inner.get("prefixItems", [{}])[0]
+        return {"anyOf": [item, inner]}
+
+
+Hertz = Annotated[float, Quantity("Hz")]
+Seconds = Annotated[float, Quantity("s")]
+Metres = Annotated[float, Quantity("m")]
+MetresPerSecond = Annotated[float, Quantity("m/s")]
+Dbm = Annotated[float, Quantity("dBm")]
+Watts = Annotated[float, Quantity("W")]
+Decibels = Annotated[float, Quantity("dB")]
+DbmPerHertz = Annotated[float, Quantity("dBm/Hz")]
+BitsPerSecond = Annotated[float, Quantity("bps")]
+Bits = Annotated[float, Quantity("bit")]
+Bytes = Annotated[float, Quantity("B")]
+Joules = Annotated[float, Quantity("J")]
+FlopsPerSecond = Annotated[float, Quantity("FLOP/s")]
+
+_NotNegative = Field(ge=0)
+SecondsRange = Annotated[
+    tuple[Annotated[Seconds, _NotNegative], Annotated[Seconds, _NotNegative]], _RangeOf()
+]
+SpeedRange = Annotated[
+    tuple[Annotated[MetresPerSecond, _NotNegative], Annotated[MetresPerSecond, _NotNegative]],
+    _RangeOf(),
+]
+FlopsRange = Annotated[
+    tuple[Annotated[FlopsPerSecond, Field(gt=0)], Annotated[FlopsPerSecond, Field(gt=0)]],
+    _RangeOf(),
+]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A length of a run, in rounds or in simulated seconds: exactly one is set."""
+
+    rounds: int | None = None
+    time_s: float | None = None
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._read, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "pattern": r"^\s*[0-9.]+([eE][+-]?[0-9]+)?\s*(rounds?|us|ms|s|min|h)\s*$",
+            "description": "`20 rounds`, or a time such as `10 min`",
+        }
+
+    @classmethod
+    def _read(cls, value: Any) -> "Span":
+        if isinstance(value, Span):
+            return value
+        match = _NUMBER.match(value) if isinstance(value, str) else None
+        if match is not None and match[2] in ("round", "rounds"):
+            rounds = float(match[1])
+            if rounds < 1 or rounds != int(rounds):
+                raise PydanticCustomError(
+                    "span_rounds",
+                    "expected a whole number of rounds, at least 1, got {value}",
+                    {"value": repr(value)},
+                )
+            return cls(rounds=int(rounds))
+        try:
+            time_s = _BY_UNIT["s"].parse(value if isinstance(value, str) else str(value))
+        except ValueError:
+            raise PydanticCustomError(
+                "span",
+                "expected `N rounds` or a time ({accepted}), got {value}",
+                {"accepted": _BY_UNIT["s"].accepted, "value": repr(value)},
+            ) from None
+        if not 0 < time_s < math.inf:
+            raise PydanticCustomError(
+                "span_time", "expected a time above 0 s, got {value}", {"value": repr(value)}
+            )
+        return cls(time_s=time_s)
+
+    def __str__(self) -> str:
+        return f"{self.rounds} rounds" if self.rounds is not None else f"{self.time_s!r} s"
