@@ -31,7 +31,7 @@ class Area(Plugin):
     def mean_distance_m(self) -> float:
         """Return the mean distance between two points that are uniform over the area.
 
-        By quadrature to about 1e-4 relative, for any area; a kind with a closed form has its own.
+        By quadrature to about 5e-4 relative, for any area; a kind with a closed form has its own.
         """
         return quadrature_mean_distance_m(self)
 
