@@ -1,0 +1,177 @@
+"""What a run came to: the numbers of the table at its end."""
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cosim.results.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# "Time to accuracy" without a target: when this part of the whole gain has been made.
+GAIN_SHARE = 0.8
+_NUMBER = re.compile(r"[+-]?\d+(?:[.-]\d+)*")  # also the two ends of a link, `4-5`
+_ROUNDING = 1e-9  # of a mean of accuracies
+
+
+@dataclass(frozen=True)
+class Change:
+    """A mean accuracy at the first evaluation and at the last, 0 to 1; NaN if there is none."""
+
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
+class TaskAccuracy:
+    """One task.
+
+    Attributes:
+        task: its name.
+        own: mean over the devices that train on it.
+        all: mean over all devices.
+    """
+
+    task: str
+    own: Change
+    all: Change
+
+
+@dataclass(frozen=True)
+class TimeToAccuracy:
+    """When the mean own-task accuracy first reached a target.
+
+    Attributes:
+        target: the accuracy.
+        time_s: simulated time of the first evaluation at or above it; NaN if it never was.
+        rounds: rounds that were over then; -1 if it never was.
+    """
+
+    target: float
+    time_s: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in numbers. Totals are over the whole run; what does not exist is NaN or None.
+
+    Attributes:
+        own_accuracy: mean over devices, on the tasks that they train on.
+        all_accuracy: mean over all devices and tasks.
+        time_to_accuracy: with the target that was asked for; by default the first accuracy plus
+            80 % of the gain from there to the best. None without a gain.
+        time_s: simulated time at the end of the last round, or at the last evaluation.
+        bits_sent: on the air, headers and repetitions counted.
+        bits_delivered: of payloads.
+        collision_rate: mean over rounds.
+        num_late: updates that missed their deadline.
+        num_lost: transfers that were not delivered whole.
+        num_flows: transfers in all.
+        triggers: number of plans by what caused them, in order of appearance; numbers in what
+            caused them are left out, so that causes of one sort count together.
+    """
+
+    run: Run
+    own_accuracy: Change
+    all_accuracy: Change
+    tasks: tuple[TaskAccuracy, ...]
+    time_to_accuracy: TimeToAccuracy | None
+    time_s: float
+    num_rounds: int
+    num_devices: int
+    bits_sent: float
+    bits_delivered: float
+    energy_j: float
+    collision_rate: float
+    num_late: int
+    num_lost: int
+    num_flows: int
+    num_lost_packets: int
+    triggers: tuple[tuple[str, int], ...]
+
+    @property
+    def num_plans(self) -> int:
+        """Plans made."""
+        return sum(count for _, count in self.triggers)
+
+
+def summarise(run: Run, target: float | None = None) -> Summary:
+    """Return the numbers of a run's tables.
+
+    Args:
+        run: the run; its tables must be there.
+        target: accuracy for "time to accuracy", 0 to 1.
+    """
+    rounds, evaluations, flows, plans = run.rounds, run.evaluations, run.flows, run.plans
+    own = evaluations[evaluations["own"]]
+    tasks = tuple(
+        TaskAccuracy(str(task), _change(own[own["task"] == task]), _change(rows))
+        for task, rows in evaluations.groupby("task", sort=True)
+    )
+    triggers = Counter(
+        _NUMBER.sub("\u2026", reason)
+        for reason in plans.drop_duplicates("plan").sort_values("plan")["trigger"]
+    )
+    ends = [*rounds["t_s"].tail(1), *evaluations["t_s"].tail(1)]
+    return Summary(
+        run=run,
+        own_accuracy=_change(own),
+        all_accuracy=_change(evaluations),
+        tasks=tasks,
+        time_to_accuracy=time_to_accuracy(run, target),
+        time_s=max(map(float, ends), default=0.0),
+        num_rounds=len(rounds),
+        num_devices=int(plans["device"].nunique()),
+        bits_sent=float(rounds["bits_sent"].sum()),
+        bits_delivered=float(rounds["bits_delivered"].sum()),
+        energy_j=float(rounds["energy_j"].sum()),
+        collision_rate=float(rounds["collision_rate"].mean()),
+        num_late=int(rounds["num_late"].sum()),
+        num_lost=int((flows["outcome"] != "delivered").sum()),
+        num_flows=len(flows),
+        num_lost_packets=int(rounds["num_lost_packets"].sum()),
+        triggers=tuple(triggers.items()),
+    )
+
+
+def mean_accuracy(run: Run, own: bool) -> "pd.DataFrame":
+    """Return the accuracy averaged over devices and tasks, at each evaluation instant.
+
+    Args:
+        run: the run.
+        own: whether over own tasks only.
+
+    Returns:
+        Columns t_s, round, accuracy, in order of time.
+    """
+    rows = run.evaluations
+    rows = rows[rows["own"]] if own else rows
+    means = rows.groupby("t_s", sort=True, as_index=False)
+    return means.agg(round=("round", "last"), accuracy=("accuracy", "mean"))
+
+
+def time_to_accuracy(run: Run, target: float | None = None) -> TimeToAccuracy | None:
+    """Return when the mean own-task accuracy first reached `target`; see `Summary`."""
+    curve = mean_accuracy(run, own=True)
+    if curve.empty:
+        return None
+    if target is None:
+        first, best = float(curve["accuracy"].iloc[0]), float(curve["accuracy"].max())
+        if not best > first:
+            return None
+        target = first + GAIN_SHARE * (best - first)
+    reached = curve[curve["accuracy"] >= target - _ROUNDING]
+    if reached.empty:
+        return TimeToAccuracy(target, math.nan, -1)
+    return TimeToAccuracy(target, float(reached["t_s"].iloc[0]), int(reached["round"].iloc[0]))
+
+
+def _change(rows: "pd.DataFrame") -> Change:
+    if rows.empty:
+        return Change(math.nan, math.nan)
+    by_time = rows.groupby("t_s", sort=True)["accuracy"].mean()
+    return Change(float(by_time.iloc[0]), float(by_time.iloc[-1]))

@@ -1,0 +1,96 @@
+"""Gain of one link over a time window: instantaneous and averaged over fading."""
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from cosim.results.draw import main
+from cosim.results.figure import Drawing, Figure, FigureError
+from cosim.results.run import Run
+from cosim.units import Seconds
+from plots import style
+
+Floats = NDArray[np.float64]
+
+POINTS_PER_CYCLE = 32  # of the Doppler phase: a fade is some tenths of a cycle wide
+MIN_POINTS, MAX_POINTS = 500, 20_000
+FLOOR_DB = 45.0  # below the mean; a deeper fade is cut off at the border
+
+
+class ChannelTrace(Figure):
+    """Gain of a link in dB over time, with its Doppler shift.
+
+    Attributes:
+        link: the two devices; None for the first link of the first plan.
+        start_s: start of the window.
+        length_s: its length.
+    """
+
+    link: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
+    start_s: Annotated[Seconds, Field(ge=0)] = 0.0
+    length_s: Annotated[Seconds, Field(gt=0)] = 2.0
+
+    def draw(self, runs: Sequence[Run]) -> Drawing:
+        """Draw the gain and annotate Doppler shift and distance."""
+        import pandas as pd  # noqa: PLC0415
+
+        run = runs[0]
+        world = run.world
+        src, dst = self._link(run)
+        end_s = self.start_s + self.length_s
+        turns = np.diff(world.doppler_cycles(src, dst, np.array([self.start_s, end_s])))[0]
+        points = int(np.clip(POINTS_PER_CYCLE * turns, MIN_POINTS, MAX_POINTS))
+        t_s = np.linspace(self.start_s, end_s, points)
+        gain_db = 10.0 * np.log10(np.maximum(world.gain(src, dst, t_s), np.finfo(float).tiny))
+        mean_db = 10.0 * np.log10(world.mean_gain(src, dst, t_s))
+        doppler_hz = np.gradient(world.doppler_cycles(src, dst, t_s), t_s)
+        distance_m = world.distance_m(src, dst, t_s)
+        with style.page(style.COLUMN_IN, 2.1) as page:
+            axes = page.subplots()
+            axes.plot(t_s, gain_db, color=style.BLUE, linewidth=0.8, label="instantaneous")
+            axes.plot(t_s, mean_db, color=style.VERMILLION, linestyle="--", label="mean")
+            low_db = max(gain_db.min(), mean_db.min() - FLOOR_DB)
+            axes.set_ylim(low_db - 3.0, max(gain_db.max(), mean_db.max()) + 3.0)
+            axes.set_xlim(self.start_s, end_s)
+            axes.set_xlabel("Time (s)")
+            axes.set_ylabel(f"Gain of link {src}\u2013{dst} (dB)")
+            axes.grid(visible=True)
+            style.tag(axes, _note(doppler_hz, distance_m, world.carrier_hz), "lower left")
+            style.legend_above(axes, columns=2)
+            data = {"t_s": t_s, "gain_db": gain_db, "mean_gain_db": mean_db}
+            data |= {"doppler_hz": doppler_hz, "distance_m": distance_m}
+            return Drawing(page, pd.DataFrame(data).assign(src=src, dst=dst))
+
+    def _link(self, run: Run) -> tuple[int, int]:
+        num_devices = run.world.num_devices
+        if self.link is None:
+            links = run.links
+            if links.empty:
+                raise FigureError(f"run {run.path} has no links; name one with `link: [0, 1]`")
+            first = links.iloc[0]
+            return int(first["src"]), int(first["dst"])
+        if max(self.link) >= num_devices or self.link[0] == self.link[1]:
+            raise FigureError(
+                f"link: expected two devices of 0 to {num_devices - 1}, got {list(self.link)}"
+            )
+        return self.link
+
+
+def _note(doppler_hz: Floats, distance_m: Floats, carrier_hz: float) -> str:
+    shift = f"$f_\\mathrm{{D}}$ = {_range(doppler_hz)} Hz at {carrier_hz / 1e9:g} GHz"
+    return f"{shift}, {_range(distance_m)} m apart"
+
+
+def _range(values: Floats) -> str:
+    low, high = f"{values.min():.3g}", f"{values.max():.3g}"
+    same = low == high or math.isclose(values.min(), values.max(), rel_tol=0.02)
+    return f"{values.mean():.3g}" if same else f"{low}\u2013{high}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(ChannelTrace))

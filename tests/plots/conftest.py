@@ -1,0 +1,49 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+def _synthetic():
+    path = Path(__file__).parents[1] / "results" / "synthetic.py"
+    spec = importlib.util.spec_from_file_location("synthetic_runs", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def make_run():
+    return _synthetic().make_run
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, make_run):
+    return make_run(tmp_path_factory.mktemp("runs"), num_rounds=8)
+
+
+@pytest.fixture(scope="session")
+def seeds(tmp_path_factory, make_run):
+    """Two experiments with three and two seeds."""
+    folder = tmp_path_factory.mktemp("runs")
+    small = {"num_rounds": 4, "packets": False}
+    wide = {"channel": {"range": "900 m"}, "gain": 0.5}
+    return [make_run(folder, seed=seed, **small) for seed in (1, 2, 3)] + [
+        make_run(folder, seed=seed, **small, **wide) for seed in (1, 2)
+    ]
+
+
+@pytest.fixture(scope="session")
+def bare_run(tmp_path_factory, make_run):
+    """A run without packets."""
+    return make_run(tmp_path_factory.mktemp("runs"), num_rounds=1, packets=False)
+
+
+@pytest.fixture(scope="session")
+def empty_run(tmp_path_factory):
+    """A run that ended before anything happened."""
+    synthetic = _synthetic()
+    folder = synthetic.RunFolder.create(tmp_path_factory.mktemp("runs"), synthetic.scenario())
+    with folder, synthetic.Recorder(folder.path):
+        pass
+    return synthetic.Run(folder.path)

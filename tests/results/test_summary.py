@@ -1,0 +1,156 @@
+import math
+from io import StringIO
+
+import pytest
+from rich.console import Console
+from synthetic import scenario
+
+from cosim.results import render
+from cosim.results.run import Run
+from cosim.results.run_folder import RunFolder
+from cosim.results.summary import summarise, time_to_accuracy
+from cosim.results.tables import Recorder
+
+# (round, time, accuracies of device 0 on a and b, of device 1 on a and b); 0 owns a, 1 owns b.
+SCORES = (
+    (0, 0.0, (0.2, 0.3), (0.1, 0.4)),
+    (1, 10.0, (0.7, 0.3), (0.1, 0.6)),
+    (2, 25.0, (0.8, 0.5), (0.3, 0.8)),
+)
+
+
+def write(tmp_path, scores=SCORES, outcomes=("delivered",), triggers=("on_start",)):
+    with RunFolder.create(tmp_path, scenario()) as folder, Recorder(folder.path) as recorder:
+        for round, t_s, *accuracies in scores:
+            for device, pair in enumerate(accuracies):
+                for task, accuracy in zip("ab", pair, strict=True):
+                    recorder.add(
+                        "evaluations",
+                        round=round,
+                        t_s=t_s,
+                        device=device,
+                        task=task,
+                        own=task == "ab"[device],
+                        accuracy=accuracy,
+                        loss=0.0,
+                    )
+        for round in (1, 2):
+            recorder.add(
+                "rounds",
+                round=round,
+                start_s=0.0,
+                t_s=15.0 * round,
+                num_devices=2,
+                num_plans=1,
+                num_clusters=1,
+                loss_mean=math.nan,
+                bits_sent=1.5e6,
+                bits_delivered=1e6,
+                energy_j=20.0,
+                collision_rate=0.1 * round,
+                num_late=round,
+                num_lost_packets=3,
+            )
+        for flow, outcome in enumerate(outcomes):
+            recorder.add(
+                "flows",
+                **dict.fromkeys(("round", "src", "dst", "num_packets", "num_attempts"), 1),
+                **dict.fromkeys(("start_s", "end_s", "payload_bits", "energy_j"), 1.0),
+                **dict.fromkeys(("air_bits", "delivered_bits"), 1.0),
+                flow=flow,
+                kind="update",
+                num_lost=0,
+                outcome=outcome,
+            )
+        for plan, trigger in enumerate(triggers):
+            recorder.extend(
+                "plans",
+                plan=plan,
+                t_s=float(plan),
+                trigger=trigger,
+                device=[0, 1],
+                cluster=0,
+                is_gateway=False,
+                density=0.1,
+            )
+    return Run(folder.path)
+
+
+def test_accuracies_by_hand(tmp_path):
+    summary = summarise(write(tmp_path))
+    assert (summary.own_accuracy.first, summary.own_accuracy.last) == pytest.approx((0.3, 0.8))
+    assert (summary.all_accuracy.first, summary.all_accuracy.last) == pytest.approx((0.25, 0.6))
+    a, b = summary.tasks
+    assert (a.task, b.task) == ("a", "b")
+    assert (a.own.first, a.own.last) == pytest.approx((0.2, 0.8))
+    assert (a.all.first, a.all.last) == pytest.approx((0.15, 0.55))
+    assert (b.own.first, b.own.last) == pytest.approx((0.4, 0.8))
+
+
+def test_totals_by_hand(tmp_path):
+    run = write(
+        tmp_path,
+        outcomes=("delivered", "partial", "expired", "aborted", "delivered"),
+        triggers=("on_start", "on_change", "on_change"),
+    )
+    summary = summarise(run)
+    assert (summary.bits_sent, summary.bits_delivered, summary.energy_j) == (3e6, 2e6, 40.0)
+    assert summary.collision_rate == pytest.approx(0.15)
+    assert (summary.num_late, summary.num_lost, summary.num_flows) == (3, 3, 5)
+    assert (summary.num_lost_packets, summary.num_rounds, summary.num_devices) == (6, 2, 2)
+    assert summary.triggers == (("on_start", 1), ("on_change", 2))
+    assert summary.num_plans == 3
+    assert summary.time_s == 30.0
+
+
+def test_causes_that_differ_in_numbers_count_together(tmp_path):
+    triggers = ("start", "link 4-5 changed by +14.3 dB", "link 0-12 changed by -3 dB")
+    summary = summarise(write(tmp_path, triggers=triggers))
+    assert summary.triggers == (("start", 1), ("link … changed by … dB", 2))
+
+
+def test_time_to_accuracy(tmp_path):
+    run = write(tmp_path)
+    # Own accuracy 0.3, 0.65, 0.8; 80 % of the gain is at 0.3 + 0.8 * 0.5 = 0.7.
+    default = time_to_accuracy(run)
+    assert (default.target, default.time_s, default.rounds) == (pytest.approx(0.7), 25.0, 2)
+    asked = time_to_accuracy(run, 0.65)
+    assert (asked.time_s, asked.rounds) == (10.0, 1)
+    never = time_to_accuracy(run, 0.95)
+    assert math.isnan(never.time_s)
+    assert never.rounds == -1
+
+
+def test_a_run_that_learns_nothing_has_no_time_to_accuracy(tmp_path):
+    assert summarise(write(tmp_path, scores=SCORES[:1])).time_to_accuracy is None
+
+
+def test_a_run_without_learning_has_a_summary(tmp_path):
+    summary = summarise(write(tmp_path, scores=(), outcomes=()))
+    assert math.isnan(summary.own_accuracy.last)
+    assert (summary.tasks, summary.time_to_accuracy) == ((), None)
+    assert "own-task accuracy  none" in render.text(summary)
+
+
+def test_text_is_one_aligned_line_each(tmp_path):
+    summary = summarise(write(tmp_path, triggers=("on_start", "every")))
+    lines = dict(render.rows(summary))
+    assert lines["own-task accuracy"] == "30.0 % -> 80.0 %"
+    assert lines["  a"] == "own 20.0 % -> 80.0 %, all 15.0 % -> 55.0 %"
+    assert lines["time to own-task 70.0 %"] == "25 s, round 2"
+    assert lines["sent"] == "3 Mbit"
+    assert lines["energy"] == "40 J"
+    assert lines["plans"] == "2: 1 x on_start, 1 x every"
+    text = render.text(summary).splitlines()
+    assert len(text) == len(lines)
+    assert {line.index(value) for line, value in zip(text, lines.values(), strict=True)} == {25}
+
+
+def test_the_table_for_a_terminal_holds_the_same(tmp_path):
+    summary = summarise(write(tmp_path))
+    stream = StringIO()
+    Console(width=200, file=stream).print(render.table(summary))
+    shown = stream.getvalue()
+    for label, value in render.rows(summary):
+        assert label in shown
+        assert value in shown
