@@ -1,5 +1,9 @@
-"""A trigger says when to plan again, and why."""
+"""A trigger says when to plan again, and why.
 
+Any trigger asks for the first plan, so that a scenario may name any one of them alone.
+"""
+
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +13,9 @@ from numpy.typing import NDArray
 
 from cosim.planning.view import Plan
 from cosim.plugin import Plugin
+
+START = "start of the run"
+"""Why there is a first plan."""
 
 
 @dataclass(frozen=True)
@@ -40,3 +47,12 @@ class Trigger(Plugin):
     @abstractmethod
     def reason(self, view: TriggerView) -> str | None:
         """Return why to plan now (`every 20 s`, `link 2-5 changed by 4.1 dB`), or None."""
+
+
+def ticks(t_s: float, interval_s: float) -> int:
+    """Return how many whole intervals have passed at `t_s`.
+
+    A time within a billionth of an interval of a multiple counts as that multiple, so that
+    `ticks(n * interval_s, interval_s)` is n whatever the rounding.
+    """
+    return math.floor(t_s / interval_s + 1e-9)

@@ -1,0 +1,107 @@
+"""What a cluster must meet: the limits that planners share, and their numbers for one view.
+
+    (11a) the delay (10) of every link inside a cluster   <= max_delay
+    (11b) the powers of a device's links together         <= its power limit
+    (11c) a device's local training time                  <= max_compute
+          the collision rate (16) of a cluster            <= max_collision
+          every member is in range of every other, so that one aggregation averages
+
+A rate model carries an update in time from some SNR x on, which depends on the update and on the
+size M of the cluster. At that SNR, link i -> j over the bandwidth b needs the power x b c_ij with
+c_ij = N0 F_j / g_ij. So both ways to set the powers come to one comparison per device:
+
+    equal: (M - 1) max_j c_ij <= p_max / (x b)        each link gets p_max / (M - 1), and that is
+                                                      enough (11a)
+    least:         sum_j c_ij <= p_max / (x b)        each link gets what it needs, and that is
+                                                      at most p_max together (11b)
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from cosim.planning.least_snr import least_snr
+from cosim.planning.links import Pairs, Power, equal_power, num_sharing
+from cosim.planning.planners.base import Planner
+from cosim.planning.view import Bools, Floats, PlanView
+from cosim.units import Decibels, Seconds
+
+
+class ConstrainedPlanner(Planner):
+    """A planner whose clusters are cliques within limits; a limit that is left out is none.
+
+    `power` is how a device sets the powers of its links: `equal` shares, or the `least` that
+    meet `max_delay_s`. The delay limit is to hold even `fade_margin_db` below the mean gain.
+    """
+
+    max_collision: Annotated[float, Field(ge=0, le=1)] = 0.1
+    max_delay_s: Annotated[Seconds, Field(gt=0)] | None = None
+    max_compute_s: Annotated[Seconds, Field(ge=0)] | None = None
+    max_cluster_size: Annotated[int, Field(ge=1)] | None = None
+    power: Literal["equal", "least"] = "equal"
+    fade_margin_db: Annotated[Decibels, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _least_of_what(self) -> "ConstrainedPlanner":
+        if self.power == "least" and self.max_delay_s is None:
+            raise PydanticCustomError(
+                "least_power",
+                "power 'least' is the least that meets max_delay: expected max_delay, got none",
+            )
+        return self
+
+
+class Constraints:
+    """The limits of one planner in numbers, for one view.
+
+    Args:
+        limits: the planner.
+        view: what it plans for.
+    """
+
+    def __init__(self, limits: ConstrainedPlanner, view: PlanView) -> None:
+        self.limits = limits
+        self.view = view
+        self._budgets: dict[int, list[float]] = {}
+
+    def computes_in_time(self) -> Bools:
+        """Return whether each device meets (11c), [N]."""
+        limit = self.limits.max_compute_s
+        return self.view.compute_s <= (np.inf if limit is None else limit)
+
+    def budget(self, size: int) -> list[float]:
+        """Return the bound on max_j c_ij (`equal`) or sum_j c_ij (`least`) of each device, [N].
+
+        Args:
+            size: number of devices in the cluster, at least 2.
+        """
+        if size not in self._budgets:
+            needed = self._watts_per_cost(num_sharing(self.view.shared_by, size))
+            links = size - 1 if self.limits.power == "equal" else 1
+            with np.errstate(divide="ignore"):
+                self._budgets[size] = (self.view.max_power_w / (links * needed)).tolist()
+        return self._budgets[size]
+
+    def power(self) -> Power:
+        """Return the rule that sets the powers of the links inside clusters."""
+        return equal_power(self.view) if self.limits.power == "equal" else self._least_power
+
+    def _least_power(self, pairs: Pairs) -> Floats:
+        needed = np.empty(len(pairs.src))
+        for sharing in np.unique(pairs.sharing).tolist():
+            at = np.flatnonzero(pairs.sharing == sharing)
+            needed[at] = self._watts_per_cost(sharing)[pairs.src[at]]
+        power_w = needed * self.view.noise_w_per_hz[pairs.dst] / pairs.mean_gain
+        # No power is the least where the rate does not depend on it; yet a link has to send.
+        return np.where(needed > 0, power_w, equal_power(self.view)(pairs))
+
+    def _watts_per_cost(self, sharing: int) -> Floats:
+        """Return x b, margin included, of each device when `sharing` links share the band, [N]."""
+        view, limits = self.view, self.limits
+        bandwidth_hz = view.bandwidth_hz / sharing
+        max_delay_s = np.inf if limits.max_delay_s is None else limits.max_delay_s
+        snr = least_snr(view.rate, view.payload_bits / max_delay_s, bandwidth_hz, 1.0 / sharing)
+        margin: float = 10.0 ** (limits.fade_margin_db / 10.0)
+        return snr * bandwidth_hz * margin

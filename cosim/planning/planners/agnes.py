@@ -1,0 +1,35 @@
+"""AGNES: agglomerative nesting by collision rate, the topology planning of P1.
+
+Start with every device alone; merge the feasible pair of clusters whose union has the least
+collision rate S, ties going to the best path gain; stop when no feasible pair is left. Feasible is
+what meets the limits of `constraints`, S <= max_collision among them.
+
+The pairs wait in a heap, so all of it takes about E log E for E pairs in range.
+"""
+
+from heapq import heappop, heappush
+
+from cosim.planning.constraints import ConstrainedPlanner, Constraints
+from cosim.planning.formation import Candidate, Formation
+from cosim.planning.links import assemble
+from cosim.planning.reasons import reasons
+from cosim.planning.view import Plan, PlanView
+
+
+class Agnes(ConstrainedPlanner):
+    """Clusters of few collisions, within limits of delay, power and compute."""
+
+    def plan(self, view: PlanView) -> Plan:
+        """Return the plan that merging the best feasible pair first leads to."""
+        constraints = Constraints(self, view)
+        formation = Formation(view, constraints)
+        # The pairs of single devices are in order already and wait in a list, best last; the heap
+        # has those of larger clusters. A pair whose clusters are gone is passed over when it comes
+        # up, and so is one that a limit forbids: it will stay forbidden.
+        pairs, heap = formation.candidates()[::-1], list[Candidate]()
+        while pairs or heap:
+            larger = not pairs or (heap and heap[0] < pairs[-1])
+            best = heappop(heap) if larger else pairs.pop()
+            for candidate in formation.try_merge(best):
+                heappush(heap, candidate)
+        return assemble(view, formation.clusters(), constraints.power(), reasons(formation))
