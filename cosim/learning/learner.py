@@ -8,11 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
 from cosim.rng import Draws
-from cosim.scenario.tree import Learning
 from cosim.world.compute.base import Work
+
+if TYPE_CHECKING:
+    from cosim.scenario.tree import Learning
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class LearningSetting:
         test_examples: how many test examples of each task a device is judged on.
     """
 
-    learning: Learning
+    learning: "Learning"
     num_devices: int
     draws: Draws
     data_root: Path
@@ -43,7 +46,8 @@ class Learner(ABC):
     def begin_training(self, device: int, round: int) -> Work:
         """Fix the inputs of a local training now; return how much work it is.
 
-        The training may run any time until `end_training` asks for its result.
+        The training may run any time until `end_training` asks for its result. One that was begun
+        and not ended is given up.
         """
 
     @abstractmethod
@@ -87,7 +91,10 @@ class Learner(ABC):
 
     @abstractmethod
     def density(self, device: int) -> float:
-        """Return the fraction of its adapter that the device trains and sends."""
+        """Return how much of what training may move the device's next update holds, 0 to 1.
+
+        It is a fraction of B where A is frozen, and else of the whole adapter.
+        """
 
     @abstractmethod
     def work(self, device: int) -> Work:
@@ -99,8 +106,10 @@ class Learner(ABC):
 
     @abstractmethod
     def overlap(self, devices: Sequence[int]) -> float:
-        """Return the measured collision rate of these devices: the fraction of coordinates that
-        more than one of them trains.
+        """Return the measured collision rate of these devices.
+
+        It is the fraction of coordinates that more than one of them trains, of B where A is
+        frozen, and else of the whole adapter.
         """
 
     @abstractmethod

@@ -93,26 +93,28 @@ def remember(known: Mapping[Members, Update], arrival: Arrival) -> dict[Members,
 
     What is older than what is known of any of its members changes nothing, nor does an arrival of
     which nothing arrived. A coordinate that was sent but lost keeps its last known value if the
-    same members' adapter was known before.
+    same members' adapter was known before; a second copy of the same round takes nothing away.
     """
     update = arrival.update
     overlapping = [key for key in known if not set(key).isdisjoint(update.members)]
     if not update.coordinates.size or any(known[key].round > update.round for key in overlapping):
         return dict(known)
     before = known.get(update.members)
-    if before is not None and update.coordinates.size < arrival.sent.size:
-        update = _filled(update, np.setdiff1d(arrival.sent, update.coordinates), before)
-    kept = {key: value for key, value in known.items() if key not in overlapping}
-    return kept | {update.members: update}
+    if before is not None:
+        kept = ~np.isin(before.coordinates, update.coordinates, assume_unique=True)
+        if before.round < update.round:
+            kept &= np.isin(before.coordinates, arrival.sent, assume_unique=True)
+        update = _joined(update, before.coordinates[kept], before.values[kept])
+    others = {key: value for key, value in known.items() if key not in overlapping}
+    return others | {update.members: update}
 
 
-def _filled(update: Update, lost: Coordinates, before: Update) -> Update:
-    """Return the update with the lost coordinates at their values of before."""
-    kept = np.isin(before.coordinates, lost, assume_unique=True)
-    coordinates = np.concatenate([update.coordinates, before.coordinates[kept]])
-    values = np.concatenate([update.values, before.values[kept]])
-    order = np.argsort(coordinates)
-    return replace(update, coordinates=coordinates[order], values=values[order])
+def _joined(update: Update, coordinates: Coordinates, values: Vector) -> Update:
+    """Return the update with coordinates added that it does not have."""
+    joined = np.concatenate([update.coordinates, coordinates])
+    order = np.argsort(joined)
+    both = np.concatenate([update.values, values])
+    return replace(update, coordinates=joined[order], values=both[order])
 
 
 def forget(known: Mapping[Members, Update], members: Members) -> dict[Members, Update]:

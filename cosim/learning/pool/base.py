@@ -68,8 +68,11 @@ class EvaluationJob:
 
 @dataclass(frozen=True)
 class Score:
-    """Accuracy by likeliest choice, and mean negative log-likelihood of the answer among the
-    choices (nats).
+    """How well an adapter does.
+
+    Attributes:
+        accuracy: fraction of the examples whose likeliest choice is the answer.
+        loss: mean negative log-likelihood of the answer among the choices, nats.
     """
 
     accuracy: float
@@ -87,9 +90,10 @@ class ModelPool(ABC):
     @property
     @abstractmethod
     def num_parameters(self) -> int:
-        """Parameters N of the frozen base model that multiply every token: all weight matrices
-        with the output head (once, tied or not) and without embedding tables, as in the count
-        4N + 6 N_adapter of FLOPs per trained token.
+        """Parameters N of the frozen base model that multiply every token.
+
+        These are all weight matrices with the output head (once, tied or not) and without
+        embedding tables, as in the count 4N + 6 N_adapter of FLOPs per trained token.
         """
 
     @abstractmethod
@@ -130,6 +134,13 @@ class Pool(Plugin):
 
 class TrainingPool(Pool):
     """A pool that trains adapters on a real model."""
+
+    def learner(self, setting: "LearningSetting") -> "Learner":
+        """Load the base model and the tasks, and return the learner over them."""
+        # It imports this module.
+        from cosim.learning.adapter_learner import AdapterLearner  # noqa: PLC0415
+
+        return AdapterLearner(setting, self.open(setting.learning.model))
 
     @abstractmethod
     def open(self, source: ModelSource) -> ModelPool:

@@ -1,0 +1,313 @@
+"""The learner behind a run: devices' adapters, trained by a model pool as the method says.
+
+Trainings are lazy. `begin_training` fixes a job; the first `end_training` that asks for a result
+runs every job that was begun by then, of all devices, as one batch. What a device merges while it
+trains is not lost: the training's movement is added to it.
+
+A device that has sent its list of coordinates to another, and all of it arrived, sends values only
+from then on. If any packet of it was lost, the next update carries the list again. That every
+packet arrived is taken to be known to the sender at no cost, as it is a few bits.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+
+from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
+from cosim.learning.adapter import Adapter, Layout
+from cosim.learning.batches import LocalData
+from cosim.learning.codec import decode, encode, is_range, list_id
+from cosim.learning.errors import LearningError
+from cosim.learning.learner import Learner, LearningSetting
+from cosim.learning.methods._measures import overlap
+from cosim.learning.methods.base import Arrival, Cohort, Coordinates, Method, Update
+from cosim.learning.pool.base import (
+    EvaluationJob,
+    ModelPool,
+    Optimisation,
+    TrainingJob,
+    TrainingResult,
+)
+from cosim.learning.tasks.base import Task
+from cosim.plugin import find, kind_of, kinds
+from cosim.world.compute.base import Work
+
+
+class AdapterLearner(Learner):
+    """The states of all devices, and one pool that trains and judges them.
+
+    Args:
+        setting: what the scenario asks for.
+        pool: where trainings run.
+
+    Raises:
+        LearningError: the tasks, the partition or the method cannot be for this many devices.
+    """
+
+    def __init__(self, setting: LearningSetting, pool: ModelPool) -> None:
+        self._setting = setting
+        self._pool = pool
+        self._method: Method = setting.learning.method
+        layout = Layout(pool.sites, self._method.rank)
+        self._cohort = Cohort(setting.draws, layout, setting.num_devices)
+        self._optimisation = Optimisation(
+            optimizer=setting.learning.local.optimizer,
+            lr=setting.learning.local.lr,
+            weight_decay=setting.learning.local.weight_decay,
+            clip=setting.learning.local.clip,
+        )
+
+        tasks = _tasks(setting)
+        self._names = _task_names(tasks)
+        train = [task.examples("train", setting.data_root) for task in tasks]
+        self._test = [
+            tuple(task.examples("test", setting.data_root))[: setting.test_examples]
+            for task in tasks
+        ]
+        shares = setting.learning.tasks.partition.shares(
+            setting.draws.child("partition"), [len(part) for part in train], setting.num_devices
+        )
+        self._data = [LocalData.of(device, part, train) for device, part in enumerate(shares)]
+
+        self._states = [
+            self._method.start(self._cohort, device) for device in range(setting.num_devices)
+        ]
+        self._num_seen = [0] * setting.num_devices  # examples gone through, for the order of epochs
+        self._last_loss: dict[int, float] = {}
+        self._jobs: dict[int, TrainingJob] = {}
+        self._results: dict[int, TrainingResult] = {}
+
+        self._lists: dict[int, Coordinates] = {}  # by list_id
+        self._held: dict[tuple[int, int], set[int]] = {}  # (src, dst): lists that dst has from src
+
+    # Training
+
+    def begin_training(self, device: int, round: int) -> Work:
+        job = self._job(device, round)
+        self._jobs[device] = job
+        self._results.pop(device, None)
+        return self._work(job)
+
+    def end_training(self, device: int) -> TrainingReport:
+        if device not in self._jobs:
+            raise ValueError(f"device {device} has begun no training")
+        if device not in self._results:
+            waiting = [self._jobs[d] for d in sorted(self._jobs) if d not in self._results]
+            for job, result in zip(waiting, self._pool.train(waiting), strict=True):
+                self._results[job.device] = result
+        job, result = self._jobs.pop(device), self._results.pop(device)
+        self._check_finite(job, result)
+        self._last_loss[device] = result.losses[-1]
+        self._num_seen[device] += sum(map(len, job.batches))
+        state, vector = self._states[device], result.vector
+        if state.vector is not job.adapter.vector:  # merged meanwhile: move from there
+            vector = state.vector + (vector - job.adapter.vector)
+        self._states[device] = self._method.trained(self._cohort, state, vector)
+        return TrainingReport(
+            device=device,
+            round=job.round,
+            loss=math.fsum(result.losses) / len(result.losses),
+            num_tokens=self._pool.num_tokens(job.batches),
+            flops=self._work(job).flops,
+            density=float(np.mean(job.trainable[self._method.scope(self._cohort.layout)])),
+        )
+
+    def drop_training(self, device: int) -> None:
+        self._jobs.pop(device, None)
+        self._results.pop(device, None)
+
+    def work(self, device: int) -> Work:
+        return self._work(self._job(device, 0))
+
+    def _job(self, device: int, round: int) -> TrainingJob:
+        state, local = self._states[device], self._setting.learning.local
+        steps = self._method.steps(state, local.steps)
+        return TrainingJob(
+            device=device,
+            round=round,
+            adapter=Adapter(self._cohort.layout, state.vector, self._method.scale),
+            trainable=state.trainable,
+            batches=self._data[device].batches(
+                self._setting.draws, self._num_seen[device], steps, local.batch
+            ),
+            optimisation=self._optimisation,
+        )
+
+    def _work(self, job: TrainingJob) -> Work:
+        """Forward and backward through N frozen parameters and the trained ones of the adapter.
+
+        4N per token (no weight gradients for the base) and 6 for each trained coordinate.
+        """
+        trained = int(np.count_nonzero(job.trainable))
+        per_token = 4.0 * self._pool.num_parameters + 6.0 * trained
+        return Work(
+            flops=self._pool.num_tokens(job.batches) * per_token,
+            num_parameters=trained,
+            num_samples=sum(map(len, job.batches)),
+            batch_size=self._setting.learning.local.batch,
+        )
+
+    def _check_finite(self, job: TrainingJob, result: TrainingResult) -> None:
+        last = self._last_loss.get(job.device)
+        found = None
+        for step, loss in enumerate(result.losses, start=1):
+            if not math.isfinite(loss):
+                found = f"the loss of step {step} is {loss}"
+                break
+            last = loss
+        if found is None and not np.isfinite(result.vector).all():
+            found = f"the adapter is not finite after step {len(result.losses)}"
+        if found is not None:
+            known = (
+                "there was no finite loss before"
+                if last is None
+                else (f"the last finite loss was {last:.6g}")
+            )
+            raise LearningError(
+                f"device {job.device}, round {job.round}: {found}; {known}; lower "
+                f"learning.local.lr or learning.local.clip"
+            )
+
+    # Payloads
+
+    def update_payload(self, device: int, dst: int, round: int) -> Payload | None:
+        update = self._method.update(self._cohort, self._states[device], round)
+        return self._payload("update", device, dst, round, () if update is None else (update,))
+
+    def exchange_payload(self, device: int, dst: int, round: int) -> Payload | None:
+        updates = self._method.exchange(self._cohort, self._states[device], round)
+        return self._payload("exchange", device, dst, round, updates)
+
+    def spread_payload(
+        self, device: int, dst: int, round: int, received: Sequence[Delivery]
+    ) -> Payload | None:
+        weights = [0.0] * len(received)
+        updates = [arrival.update for arrival in self._arrivals(received, weights)]
+        return self._payload("exchange", device, dst, round, updates)
+
+    def update_bits(self, device: int) -> int:
+        """Return the size of the next update to a receiver that does not hold its list yet."""
+        coordinates = self._method.expected(self._cohort, self._states[device])
+        values = np.zeros(len(coordinates), dtype=np.float32)
+        return 8 * len(self._encode((Update((device,), 0, coordinates, values),), set()))
+
+    def _payload(
+        self, kind: str, src: int, dst: int, round: int, updates: Sequence[Update]
+    ) -> Payload | None:
+        body = self._encode(updates, self._held.get((src, dst), set()))
+        if not body:
+            return None
+        return Payload(kind, src, dst, round, len(body), self._setting.segment_bytes, body)
+
+    def _encode(self, updates: Sequence[Update], held: set[int]) -> bytes:
+        return encode(
+            updates, self._setting.segment_bytes, self._setting.learning.payload.dtype, held
+        )
+
+    # Arrivals
+
+    def merge(self, device: int, deliveries: Sequence[Delivery], weights: Sequence[float]) -> None:
+        if min(weights, default=0.0) < 0 or math.fsum(weights) > 1 + 1e-9:
+            raise ValueError(f"expected weights of at least 0 and of sum at most 1, got {weights}")
+        arrivals = self._arrivals(deliveries, weights)
+        self._states[device] = self._method.merge(self._cohort, self._states[device], arrivals)
+
+    def store(self, device: int, deliveries: Sequence[Delivery]) -> None:
+        arrivals = self._arrivals(deliveries, [0.0] * len(deliveries))
+        self._states[device] = self._method.store(self._states[device], arrivals)
+
+    def _arrivals(self, deliveries: Sequence[Delivery], weights: Sequence[float]) -> list[Arrival]:
+        """What arrived, in an order that is not that of arrival, so that sums do not hang on it."""
+        pairs = zip(deliveries, weights, strict=True)
+        ordered = sorted(pairs, key=lambda pair: (pair[0].payload.src, pair[0].payload.round))
+        return [arrival for pair in ordered for arrival in self._read(*pair)]
+
+    def _read(self, delivery: Delivery, weight: float) -> list[Arrival]:
+        payload, size = delivery.payload, self._cohort.layout.size
+        sent = decode(payload.body, payload.segment_bytes, size, lists=self._lists)
+        if delivery.arrived.all():
+            self._confirm(payload, sent.values())
+            return [Arrival(update, update.coordinates, weight) for update in sent.values()]
+        arrived = decode(payload.body, payload.segment_bytes, size, delivery.arrived, self._lists)
+        return [
+            Arrival(arrived.get(number, _emptied(update)), update.coordinates, weight)
+            for number, update in sent.items()
+        ]
+
+    def _confirm(self, payload: Payload, updates: Iterable[Update]) -> None:
+        """Note that the receiver has all lists of the payload, and the sender knows it."""
+        for update in updates:
+            if not is_range(update.coordinates):
+                name = list_id(update.coordinates)
+                self._lists[name] = update.coordinates
+                self._held.setdefault((payload.src, payload.dst), set()).add(name)
+
+    # What it comes to
+
+    def density(self, device: int) -> float:
+        layout = self._cohort.layout
+        scope = self._method.scope(layout)
+        expected = self._method.expected(self._cohort, self._states[device])
+        return float(len(expected) / (scope.stop - scope.start))
+
+    def overlap(self, devices: Sequence[int]) -> float:
+        scope = self._method.scope(self._cohort.layout)
+        return overlap([self._states[device].trainable[scope] for device in devices])
+
+    def evaluate(self, devices: Sequence[int]) -> list[Evaluation]:
+        """Judge these devices' models on every task, all in one batch."""
+        adapters = [self._answering(device) for device in devices]
+        jobs = [EvaluationJob(adapter, test) for adapter in adapters for test in self._test]
+        asked = product(devices, enumerate(self._names))
+        return [
+            Evaluation(
+                device=device,
+                task=name,
+                own=task in self._data[device].tasks,
+                accuracy=score.accuracy,
+                loss=score.loss,
+            )
+            for (device, (task, name)), score in zip(asked, self._pool.evaluate(jobs), strict=True)
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Write what each device answers with to `folder/device-<number>`."""
+        from cosim.learning import peft_io  # noqa: PLC0415  PEFT is slow to load
+
+        model = self._setting.learning.model
+        name = str(getattr(model, "source", kind_of(model)))
+        for device in range(self._setting.num_devices):
+            peft_io.save(self._answering(device), folder / f"device-{device}", name)
+
+    def _answering(self, device: int) -> Adapter:
+        return self._method.inference(self._cohort, self._states[device])
+
+
+def _emptied(update: Update) -> Update:
+    return replace(update, coordinates=update.coordinates[:0], values=update.values[:0])
+
+
+def _tasks(setting: LearningSetting) -> list[Task]:
+    """The scenario's tasks; `builtin` is every kind that needs no keys, by name."""
+    use: Literal["builtin"] | tuple[Task, ...] = setting.learning.tasks.use
+    if use != "builtin":
+        return list(use)
+    shipped = (find("task", kind) for kind in kinds("task"))
+    needs_no_keys = (
+        cls for cls in shipped if not any(f.is_required() for f in cls.model_fields.values())
+    )
+    return [cast(Task, cls()) for cls in needs_no_keys]
+
+
+def _task_names(tasks: Sequence[Task]) -> list[str]:
+    """A name for each task: its kind, and a number if there are more of the kind."""
+    kinds_used = [kind_of(task) for task in tasks]
+    return [
+        kind if kinds_used.count(kind) == 1 else f"{kind}-{kinds_used[: number + 1].count(kind)}"
+        for number, kind in enumerate(kinds_used)
+    ]

@@ -1,0 +1,221 @@
+"""What sparse_orthogonal and lori share: A frozen, B trained on a mask that is fixed early.
+
+A device's first training is a dense warm-up of B. Then its mask is the largest |B| of all layers
+together; B is pruned to it, and only B on the mask is trained and sent from then on. A is drawn
+from an address that every device knows, so it is never sent.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from cosim.learning.adapter import Adapter, Layout, Mask, Vector, concatenate
+from cosim.learning.methods.base import (
+    Arrival,
+    Cohort,
+    Coordinates,
+    DeviceState,
+    Members,
+    Method,
+    Update,
+    forget,
+    merged_members,
+    remember,
+)
+
+Aggregation = Literal["count", "mean", "sum"]
+
+
+def top_mask(values: NDArray[np.floating], density: float) -> Mask:
+    """Return the mask of exactly ceil(density n) entries of greatest |value|; ties: lowest index.
+
+    P1 (13) prints the indicator on signed B and by ">= threshold"; the one would prune large
+    negative entries, the other keep every tie.
+
+    Args:
+        values: [n].
+        density: above 0 and at most 1; its decimal digits are taken as exact.
+    """
+    magnitude = np.abs(values)
+    count = math.ceil(Fraction(repr(density)) * magnitude.size)
+    threshold = np.partition(magnitude, magnitude.size - count)[magnitude.size - count]
+    mask: Mask = magnitude > threshold
+    ties = np.flatnonzero(magnitude == threshold)
+    mask[ties[: count - np.count_nonzero(mask)]] = True
+    return mask
+
+
+def aggregate(how: Aggregation, own: Vector, mask: Mask, arrivals: Sequence[Arrival]) -> Vector:
+    """Return the aggregated B of a device and its arrivals (P1 (8)/(9), resolved sign).
+
+    mean: B_i + sum_j w_ij (B_j - B_i), with B_j zero outside its mask: a coordinate that one of
+    |M| devices trained shrinks by |M|. count: the weighted mean over the devices whose mask holds
+    the coordinate. sum: the plain sum, without weights; where masks collide it grows with every
+    merge, as each starts from the last one's sum.
+
+    A coordinate that was sent but lost counts as the device's own value (adds nothing to a sum).
+    A device of which nothing arrived does not take part.
+
+    Args:
+        how: count, mean or sum.
+        own: the device's flat vector, zero outside `mask`.
+        mask: the device's mask.
+        arrivals: what arrived.
+    """
+    arrivals = [arrival for arrival in arrivals if arrival.update.coordinates.size]
+    if how == "sum":
+        total: Vector = own.copy()
+        for arrival in arrivals:
+            total[arrival.update.coordinates] += arrival.update.values
+        return total
+    own_weight = 1.0 - sum(arrival.weight for arrival in arrivals)
+    weighted = own_weight * own.astype(np.float64)
+    share = own_weight * mask
+    for arrival in arrivals:
+        arrived = arrival.update.coordinates
+        lost = np.setdiff1d(arrival.sent, arrived, assume_unique=True)
+        weighted[arrived] += arrival.weight * arrival.update.values
+        weighted[lost] += arrival.weight * own[lost]
+        share[arrived] += arrival.weight
+        share[lost] += arrival.weight * mask[lost]
+    if how == "mean":
+        return weighted.astype(np.float32)
+    counted: Vector = own.copy()
+    held = share > 0
+    counted[held] = weighted[held] / share[held]
+    return counted
+
+
+class Masked(Method):
+    """Frozen A, masked B.
+
+    `density` is the fraction of B that the mask keeps (the paper's "sparsity rate").
+    `combine: concat` keeps each device's own B_j and answers with sum_j alpha_j A_j B_j; `linear`
+    is the literal (15)/(18): a cluster's aggregated B meets the sum of its members' alpha_j A_j.
+    `alpha: normalised` makes the alphas of all known devices sum to 1; the paper leaves it open.
+    """
+
+    density: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup_steps: Annotated[int, Field(ge=1)] = 30
+    agg: Aggregation = "count"
+    combine: Literal["concat", "linear"] = "concat"
+    alpha: Literal["normalised", "one"] = "normalised"
+
+    @abstractmethod
+    def frozen_a(self, cohort: Cohort, device: int) -> Vector:
+        """Return A of any device, flat [size_a], from its address."""
+
+    def restarts(self) -> bool:
+        """Return whether B starts again from 0 when its mask is fixed."""
+        return False
+
+    def scope(self, layout: Layout) -> slice:
+        return slice(layout.size_a, layout.size)
+
+    def start(self, cohort: Cohort, device: int) -> DeviceState:
+        layout = cohort.layout
+        vector = np.zeros(layout.size, dtype=np.float32)
+        vector[: layout.size_a] = self.frozen_a(cohort, device)
+        trainable = np.zeros(layout.size, dtype=np.bool_)
+        trainable[layout.size_a :] = True
+        return DeviceState(device, vector, trainable, (device,))
+
+    def steps(self, state: DeviceState, local_steps: int) -> int:
+        return local_steps if state.trainings else self.warmup_steps
+
+    def trained(self, cohort: Cohort, state: DeviceState, vector: Vector) -> DeviceState:
+        """Fix the mask after the first training, and prune B to it."""
+        state = super().trained(cohort, state, vector)
+        if state.trainings > 1:
+            return state
+        trainable = np.zeros(cohort.layout.size, dtype=np.bool_)
+        scope = self.scope(cohort.layout)
+        trainable[scope] = top_mask(vector[scope], self.density)
+        kept = np.zeros_like(trainable) if self.restarts() else trainable
+        return replace(state, vector=_pruned(cohort, vector, kept), trainable=trainable)
+
+    def update(self, cohort: Cohort, state: DeviceState, round: int) -> Update | None:
+        if not self._has_trained(state):
+            return None
+        return _update((state.device,), round, state.vector, state.trainable)
+
+    def expected(self, cohort: Cohort, state: DeviceState) -> Coordinates:
+        if state.trainings:
+            return np.flatnonzero(state.trainable)
+        size_b = cohort.layout.size - cohort.layout.size_a
+        random = cohort.draws.generator("expected_mask", state.device).random(size_b)
+        return np.flatnonzero(top_mask(random, self.density)) + cohort.layout.size_a
+
+    def merge(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        """Aggregate on the device's own mask; keep what else arrived as `combine` says.
+
+        A device that has no mask yet aggregates nothing; it keeps what arrives as it is.
+        """
+        if not state.trainings:
+            return self.store(state, arrivals)
+        members = merged_members(state, arrivals)
+        own = np.where(state.trainable, state.vector, np.float32(0))
+        merged = aggregate(self.agg, own, state.trainable, arrivals)
+        merged[: cohort.layout.size_a] = state.vector[: cohort.layout.size_a]
+        if self.combine == "linear":
+            known = forget(state.known, members)
+            return replace(state, vector=merged, members=members, known=known)
+        known = dict(state.known)
+        for arrival in arrivals:
+            known = remember(known, arrival)
+        vector = _pruned(cohort, merged, state.trainable)
+        return replace(state, vector=vector, members=members, known=known)
+
+    def exchange(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
+        """Send each known B_j of the cluster (concat), or the cluster's aggregated B (linear)."""
+        sent = []
+        if self._has_trained(state):
+            nonzero = state.vector != 0
+            nonzero[: cohort.layout.size_a] = False
+            members = self.answers_for(state)
+            sent.append(_update(members, round, state.vector, state.trainable | nonzero))
+        if self.combine == "concat":
+            others = ((member,) for member in state.members if member != state.device)
+            sent.extend(state.known[key] for key in others if key in state.known)
+        return tuple(sorted(sent, key=lambda update: update.members))
+
+    def answers_for(self, state: DeviceState) -> Members:
+        return (state.device,) if self.combine == "concat" else state.members
+
+    def inference(self, cohort: Cohort, state: DeviceState) -> Adapter:
+        """Return sum over what is known of (sum_{j in members} alpha_j A_j) B, P1 (15)/(18)."""
+        layout = cohort.layout
+        entries = {members: update.dense(layout) for members, update in state.known.items()}
+        if self._has_trained(state) or not entries:
+            entries[self.answers_for(state)] = state.vector
+        num_known = sum(len(members) for members in entries)
+        alpha = 1.0 if self.alpha == "one" else 1.0 / num_known
+        parts = []
+        for members, b in sorted(entries.items(), key=lambda entry: entry[0]):
+            vector = b.copy()
+            vector[: layout.size_a] = sum(self.frozen_a(cohort, member) for member in members)
+            parts.append((Adapter(layout, vector, self.scale), alpha))
+        return concatenate(parts)
+
+    def _has_trained(self, state: DeviceState) -> bool:
+        """Whether its B holds a training (a restart throws the warm-up's away)."""
+        return state.trainings > (1 if self.restarts() else 0)
+
+
+def _update(members: Members, round: int, vector: Vector, mask: Mask) -> Update:
+    coordinates = np.flatnonzero(mask)
+    return Update(members, round, coordinates, vector[coordinates])
+
+
+def _pruned(cohort: Cohort, vector: Vector, mask: Mask) -> Vector:
+    """Return the vector with A as it is, and B zero outside the mask."""
+    pruned = np.where(mask, vector, np.float32(0))
+    pruned[: cohort.layout.size_a] = vector[: cohort.layout.size_a]
+    return pruned
