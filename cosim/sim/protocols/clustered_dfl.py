@@ -1,0 +1,137 @@
+"""Clustered decentralised learning (P1, P2): aggregate inside clusters, exchange between them.
+
+Every round each device trains, sends its update to its neighbours of the cluster and aggregates
+what arrived, with Metropolis weights (equations (8) and (9), resolved form). Every E rounds the
+gateways of neighbouring clusters swap what their clusters have learned, and spread it in their
+cluster; that is stored and not aggregated.
+"""
+
+from typing import Annotated, Literal
+
+import simpy
+from pydantic import Field
+
+from cosim.boundary import Delivery
+from cosim.planning.mixing import mixing
+from cosim.sim.protocols.base import Protocol, Steps
+from cosim.sim.simulation import Simulation
+from cosim.units import Seconds
+
+
+class ClusteredDfl(Protocol):
+    """Synchronous rounds.
+
+    Attributes:
+        inner_rounds: clusters exchange after every so many rounds (E).
+        round_deadline_s: a round closes this long after it began even if devices still train or
+            updates are still on their way; None waits for all.
+        late: what becomes of an update that arrives after its round has closed: `drop` it, or
+            `stale`: aggregate it in the next round with a lower weight.
+        staleness: the factor on a late update's weight for every round that it is late.
+    """
+
+    inner_rounds: Annotated[int, Field(ge=1)] = 5
+    round_deadline_s: Annotated[Seconds, Field(gt=0)] | None = None
+    late: Literal["drop", "stale"] = "drop"
+    staleness: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+    def train_and_send(self, sim: Simulation, round: int) -> Steps:
+        """Let every device that is free train and send; close the round at its deadline."""
+        free = [device for device in sim.alive_devices() if device not in sim.training]
+        everyone = sim.env.all_of(
+            [sim.env.process(self._train_and_send(sim, device, round)) for device in free]
+        )
+        if self.round_deadline_s is None:
+            yield everyone
+        else:
+            yield everyone | sim.env.timeout(self.round_deadline_s)
+
+    def _train_and_send(self, sim: Simulation, device: int, round: int) -> Steps:
+        finished = yield from sim.train(device, round)
+        if not finished:
+            return
+        links = sim.plan.links
+        transfers = []
+        for link in links.outgoing(device):
+            dst = int(links.dst[link])
+            payload = sim.learner.update_payload(device, dst, round) if sim.alive[dst] else None
+            if payload is not None:
+                transfer = sim.send(payload, float(links.power_w[link]))
+                transfers.append(sim.env.process(self._receive(sim, transfer)))
+        yield sim.env.all_of(transfers)
+
+    def _receive(self, sim: Simulation, transfer: simpy.Event) -> Steps:
+        delivery = yield transfer
+        assert isinstance(delivery, Delivery)
+        if delivery.outcome == "expired":
+            sim.count_late(delivery, "transfer expired")
+        if sim.usable(delivery):
+            sim.inbox[delivery.payload.dst].append(delivery)
+
+    def aggregate(self, sim: Simulation, round: int) -> None:
+        """Let every device that is not training aggregate what it has received."""
+        links = sim.plan.links
+        weight, _ = mixing(links.src, links.dst, len(sim.groups))
+        weight_of = {
+            (int(src), int(dst)): float(w)
+            for src, dst, w in zip(links.src, links.dst, weight, strict=True)
+        }
+        for device in sim.alive_devices():
+            if device in sim.training:
+                continue
+            newest: dict[int, Delivery] = {}
+            for delivery in sim.inbox[device]:
+                late = delivery.payload.round < round
+                if late:
+                    sim.count_late(delivery, f"arrived for round {round}")
+                if not late or self.late == "stale":
+                    newest[delivery.payload.src] = delivery
+            sim.inbox[device].clear()
+            usable = [
+                delivery for src, delivery in sorted(newest.items()) if (src, device) in weight_of
+            ]
+            weights = [
+                weight_of[delivery.payload.src, device]
+                * self.staleness ** (round - delivery.payload.round)
+                for delivery in usable
+            ]
+            sim.learner.merge(device, usable, weights)
+
+    def exchange(self, sim: Simulation, round: int) -> Steps:
+        """Let gateways swap what their clusters know, and spread it."""
+        if round % self.inner_rounds != 0:
+            return
+        gateways = sim.plan.gateways
+        ends = zip(gateways.src.tolist(), gateways.dst.tolist(), gateways.power_w, strict=True)
+        yield sim.env.all_of(
+            [
+                sim.env.process(self._cross(sim, round, src, dst, float(power_w)))
+                for src, dst, power_w in ends
+                if sim.alive[src] and sim.alive[dst]
+            ]
+        )
+
+    def _cross(self, sim: Simulation, round: int, src: int, dst: int, power_w: float) -> Steps:
+        payload = sim.learner.exchange_payload(src, dst, round)
+        if payload is None:
+            return
+        delivery = yield sim.send(payload, power_w)
+        assert isinstance(delivery, Delivery)
+        if not sim.usable(delivery):
+            return
+        sim.learner.store(dst, [delivery])
+        links = sim.plan.links
+        spreads = []
+        for link in links.outgoing(dst):
+            member = int(links.dst[link])
+            copy = sim.learner.spread_payload(dst, member, round, [delivery])
+            if copy is not None and sim.alive[member] and sim.alive[dst]:
+                transfer = sim.send(copy, float(links.power_w[link]))
+                spreads.append(sim.env.process(self._store(sim, transfer)))
+        yield sim.env.all_of(spreads)
+
+    def _store(self, sim: Simulation, transfer: simpy.Event) -> Steps:
+        delivery = yield transfer
+        assert isinstance(delivery, Delivery)
+        if sim.usable(delivery):
+            sim.learner.store(delivery.payload.dst, [delivery])

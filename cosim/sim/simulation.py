@@ -1,0 +1,242 @@
+"""The state of a run, and the steps that protocols are made of: train, send, keep, leave.
+
+Protocols read and act through a `Simulation` alone: it joins the world, the network, the learner
+and the plan on one event loop and keeps the books of the round.
+"""
+
+import math
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import simpy
+
+from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
+from cosim.learning.learner import Learner
+from cosim.planning.view import Plan
+from cosim.results.tables import Recorder
+from cosim.rng import Draws
+from cosim.scenario.tree import DeviceGroup, Scenario
+from cosim.sim.energy import EnergyMeter
+from cosim.sim.network import FlowRecord, Network, PacketRecord
+from cosim.sim.observer import Observer, RoundRecord
+from cosim.sim.replan import Replanner
+from cosim.units import dbm_to_watts
+from cosim.world.world import World
+
+
+@dataclass
+class RoundBooks:
+    """What is summed up while a round goes on."""
+
+    round: int
+    start_s: float
+    start_energy_j: float
+    losses: list[float] = field(default_factory=list)
+    bits_sent: float = 0.0
+    bits_delivered: float = 0.0
+    num_late: int = 0
+    num_lost_packets: int = 0
+
+
+class Simulation:
+    """One run on one event loop."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        world: World,
+        learner: Learner,
+        recorder: Recorder,
+        observer: Observer,
+        *,
+        check: bool,
+    ) -> None:
+        self.scenario = scenario
+        self.world = world
+        self.learner = learner
+        self.recorder = recorder
+        self.observer = observer
+        self.draws = Draws(scenario.seed)
+        self.env = simpy.Environment()
+        self.groups: list[DeviceGroup] = [
+            group for group in scenario.devices for _ in range(group.count)
+        ]
+        self.alive = np.ones(len(self.groups), dtype=np.bool_)
+        self.inbox: list[list[Delivery]] = [[] for _ in self.groups]
+        self.training: set[int] = set()
+        self.books = RoundBooks(0, 0.0, 0.0)
+        self._evaluated_s, self._evaluated_round = -math.inf, -1
+        self._left = [self.env.event() for _ in self.groups]
+        self.energy = EnergyMeter(
+            self.env, [group.battery_j for group in self.groups], self._battery_empty
+        )
+        self.network = Network(
+            self.env,
+            world,
+            [group.radio for group in self.groups],
+            scenario.spectrum,
+            scenario.link,
+            scenario.transport,
+            self.draws,
+            on_flow=self._record_flow,
+            on_packets=self._record_packets if scenario.record.packets else None,
+            on_air=self.energy.add_draw,
+            check=check,
+        )
+        self.replanner = Replanner(self)
+        for device in range(len(self.groups)):
+            if self.energy.is_empty(device):
+                self._battery_empty(device)
+
+    # What protocols ask
+
+    @property
+    def now_s(self) -> float:
+        """Simulated time."""
+        return float(self.env.now)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force."""
+        return self.replanner.plan
+
+    def alive_devices(self) -> list[int]:
+        """Return the devices that take part, ascending."""
+        return [int(device) for device in np.flatnonzero(self.alive)]
+
+    def max_power_w(self, device: int) -> float:
+        """Return a device's transmit power limit."""
+        return dbm_to_watts(self.groups[device].radio.tx_power_dbm)
+
+    # What protocols do
+
+    def train(self, device: int, round: int) -> Generator[simpy.Event, object, bool]:
+        """Let a device train for its modelled compute time.
+
+        Returns:
+            Whether it finished; False if the device left meanwhile.
+        """
+        compute = self.groups[device].compute
+        work = self.learner.begin_training(device, round)
+        start_s = self.now_s
+        self.training.add(device)
+        self.energy.add_draw(device, compute.power_w)
+        done = self.env.timeout(compute.time_s(self.draws, device, work))
+        yield done | self._left[device]
+        self.energy.add_draw(device, -compute.power_w)
+        self.training.discard(device)
+        if not self.alive[device]:
+            self.learner.drop_training(device)
+            return False
+        report = self.learner.end_training(device)
+        self._record_training(report, start_s, compute.power_w)
+        return True
+
+    def send(self, payload: Payload, power_w: float) -> simpy.Event:
+        """Send a payload over the link it is for; the event's value is its `Delivery`."""
+        return self.network.send(payload, power_w)
+
+    def usable(self, delivery: Delivery) -> bool:
+        """Return whether a receiver can use what arrived.
+
+        A reliable transfer is all or nothing; a best-effort one is worth what arrived of it.
+        """
+        if self.scenario.transport.reliability == "reliable":
+            return delivery.outcome == "delivered"
+        return delivery.outcome == "delivered" or bool(delivery.arrived.any())
+
+    def count_late(self, delivery: Delivery, detail: str) -> None:
+        """Note that an update came too late for its round."""
+        self.books.num_late += 1
+        text = f"update of device {delivery.payload.src}, round {delivery.payload.round}: {detail}"
+        self.log("late", delivery.payload.dst, text)
+
+    def depart(self, device: int, kind: str, detail: str) -> None:
+        """Take a device out of the run at this instant, mid-transfer and mid-training too."""
+        if not self.alive[device]:
+            return
+        self.alive[device] = False
+        self.network.abort_device(device)
+        self._left[device].succeed()
+        self.log(kind, device, detail)
+
+    def log(self, kind: str, device: int, detail: str) -> None:
+        """Add a row to the table `events`."""
+        self.recorder.add("events", t_s=self.now_s, kind=kind, device=device, detail=detail)
+        self.observer.on_event(self.now_s, kind, device, detail)
+
+    # The books of a round
+
+    def open_books(self, round: int) -> None:
+        """Begin to sum up a round."""
+        self.books = RoundBooks(round, self.now_s, self.energy.total_j())
+
+    def close_books(self) -> None:
+        """Record the round that has ended."""
+        books, plan = self.books, self.plan
+        record = RoundRecord(
+            round=books.round,
+            t_s=self.now_s,
+            start_s=books.start_s,
+            loss_mean=float(np.mean(books.losses)) if books.losses else float("nan"),
+            bits_sent=books.bits_sent,
+            bits_delivered=books.bits_delivered,
+            energy_j=self.energy.total_j() - books.start_energy_j,
+            num_clusters=plan.num_clusters,
+            collision_rate=self._measured_collision_rate(plan),
+            num_late=books.num_late,
+            num_lost_packets=books.num_lost_packets,
+            num_plans=plan.index + 1,
+            num_devices=int(self.alive.sum()),
+        )
+        self.recorder.add("rounds", **asdict(record))
+        self.observer.on_round(record)
+
+    def evaluation_is_due(self, round: int) -> bool:
+        """Return whether to evaluate at the end of this round."""
+        every = self.scenario.evaluate.every
+        if every.rounds is not None:
+            return round % every.rounds == 0
+        assert every.time_s is not None
+        return self.now_s - self._evaluated_s >= every.time_s
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the devices' models are as they were last judged."""
+        return self._evaluated_round == self.books.round
+
+    def evaluate(self, round: int) -> None:
+        """Judge every device's model on every task; `round` rounds are over."""
+        self._evaluated_s, self._evaluated_round = self.now_s, round
+        scores: list[Evaluation] = self.learner.evaluate(self.alive_devices())
+        for score in scores:
+            self.recorder.add("evaluations", round=round, t_s=self.now_s, **asdict(score))
+        self.observer.on_evaluation(self.now_s, round, scores)
+
+    def _measured_collision_rate(self, plan: Plan) -> float:
+        clusters = (plan.members(cluster).tolist() for cluster in range(plan.num_clusters))
+        rates = [self.learner.overlap(members) for members in clusters if len(members) > 1]
+        return float(np.mean(rates)) if rates else 0.0
+
+    def _record_training(self, report: TrainingReport, start_s: float, power_w: float) -> None:
+        self.books.losses.append(report.loss)
+        self.recorder.add(
+            "trainings",
+            start_s=start_s,
+            end_s=self.now_s,
+            energy_j=power_w * (self.now_s - start_s),
+            **asdict(report),
+        )
+
+    def _record_flow(self, flow: FlowRecord) -> None:
+        self.recorder.add("flows", **asdict(flow))
+        self.books.bits_sent += flow.air_bits
+        self.books.bits_delivered += flow.delivered_bits
+        self.books.num_lost_packets += flow.num_lost
+
+    def _record_packets(self, packets: PacketRecord) -> None:
+        self.recorder.extend("packets", **vars(packets))
+
+    def _battery_empty(self, device: int) -> None:
+        self.depart(device, "battery_empty", f"after {self.energy.used_j(device):.6g} J")

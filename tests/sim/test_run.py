@@ -1,0 +1,196 @@
+"""Whole runs of the network half: times by hand, faults, conservation, interruption."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cosim.results.run import Run
+from cosim.sim.observer import Observer
+from cosim.sim.run import simulate
+
+TABLES = ("rounds", "evaluations", "plans", "links", "flows", "trainings", "positions", "events")
+
+
+def devices(**changes):
+    group = {
+        "count": 4,
+        "mobility": {"kind": "static"},
+        "compute": {"kind": "flops", "rate": "1 GFLOP/s", "power": "2 W"},
+    }
+    return (group | changes,)
+
+
+def test_a_round_takes_the_time_computed_by_hand(run_network):
+    run = run_network()
+    # 2 GFLOP at 1 GFLOP/s, then 80 kbit to each of 3 neighbours, each at a third of 1 Mbps.
+    expected_s = 2.0 + 3 * 80e3 / 1e6
+    assert run.rounds.t_s.to_numpy() == pytest.approx(expected_s * np.arange(1, 5), rel=1e-12)
+    assert (run.flows.outcome == "delivered").all()
+    assert len(run.flows) == 4 * 4 * 3
+
+
+def test_energy_of_a_run_is_power_times_time(run_network):
+    run = run_network(devices=devices(radio={"tx_power": "20 dBm"}))
+    train_j = 4 * 2.0 * 2.0
+    # Each device shares its 0.1 W among 3 links, and all 3 are on the air for 0.24 s.
+    send_j = 4 * 0.1 * 0.24
+    assert run.rounds.energy_j.to_numpy() == pytest.approx(np.full(4, train_j + send_j))
+    assert run.trainings.energy_j.sum() == pytest.approx(4 * train_j)
+    assert run.flows.energy_j.sum() == pytest.approx(4 * send_j)
+
+
+def test_flows_and_packets_tell_the_same(run_network):
+    run = run_network(
+        record={"packets": True},
+        link={"error": {"kind": "fixed", "rate": 0.3}},
+        transport={"max_attempts": 2},
+    )
+    by_flow = run.packets.groupby("flow")
+    flows = run.flows.set_index("flow").sort_index()
+    assert (by_flow.size() == flows.num_packets).all()
+    assert (by_flow.num_attempts.sum() == flows.num_attempts).all()
+    assert ((~run.packets.delivered).groupby(run.packets.flow).sum() == flows.num_lost).all()
+    assert flows.num_lost.sum() > 0
+    assert (flows.outcome == np.where(flows.num_lost > 0, "partial", "delivered")).all()
+    assert run.rounds.num_lost_packets.sum() == flows.num_lost.sum()
+
+
+def test_both_engines_give_the_same_run(run_network):
+    changes = {
+        "channel": {"fading": {"kind": "rayleigh", "coherence_time": "20 ms"}},
+        "link": {"rate": "shannon", "error": {"kind": "fixed", "rate": 0.1}},
+        "devices": devices(mobility={"kind": "random_waypoint", "speed": "3 m/s", "pause": "0 s"}),
+        "spectrum": {"bandwidth": "200 kHz", "domain": "per_cluster"},
+    }
+    runs = []
+    for engine in ("packet_train", "per_packet"):
+        runs.append(run_network(**changes, transport={"engine": engine}))
+    for table in TABLES:
+        ours, reference = (getattr(run, table) for run in runs)
+        pd.testing.assert_frame_equal(ours, reference, rtol=1e-9)
+
+
+def test_a_device_without_neighbours_trains_alone_and_the_round_goes_on(run_network):
+    run = run_network(channel={"range": "0.01 m"}, topology={"planner": "agnes"})
+    assert len(run.rounds) == 4
+    assert len(run.trainings) == 16
+    assert len(run.flows) == 0
+    assert (run.rounds.num_clusters == 4).all()
+
+
+def test_a_channel_without_rate_expires_every_transfer(run_network):
+    run = run_network(
+        channel={"path_loss": {"kind": "log_distance", "exponent": 60.0}},
+        link={"rate": "shannon"},
+        transport={"deadline": "5 s"},
+        duration="2 rounds",
+    )
+    assert (run.flows.outcome == "expired").all()
+    assert run.rounds.t_s.tolist() == pytest.approx([7.0, 14.0])
+    assert run.rounds.num_late.tolist() == [12, 12]
+
+
+def test_late_updates_are_dropped_or_counted_less(run_network):
+    protocol = {"kind": "clustered_dfl", "round_deadline": "2.1 s", "late": "stale"}
+    run = run_network(protocol=protocol, duration="3 rounds")
+    # The round closes 0.1 s after training, while 0.24 s of transfers are under way.
+    assert run.rounds.t_s.tolist() == pytest.approx([2.1, 4.2, 6.3])
+    assert run.rounds.num_late.tolist() == [0, 12, 12]
+    assert (run.events[run.events.kind == "late"].detail.str.contains("arrived for round")).all()
+
+
+def test_an_empty_battery_is_out_from_the_start(run_network):
+    run = run_network(
+        devices=(*devices(count=3, group="lasting"), *devices(count=1, battery="0 J"))
+    )
+    assert set(run.trainings.device) == {0, 1, 2}
+    assert (run.rounds.num_devices == 3).all()
+    event = run.events[run.events.kind == "battery_empty"].iloc[0]
+    assert (event.device, event.t_s) == (3, 0.0)
+    assert (run.plans[run.plans.device == 3].cluster == -1).all()
+
+
+def test_a_battery_that_empties_mid_transfer_aborts_it_at_that_instant(run_network):
+    # Training uses 4 J; then 0.2 W on the air: empty 0.1 s into its transfers of 0.24 s.
+    radio = {"tx_power": "0.2 W"}
+    run = run_network(
+        devices=(
+            *devices(count=3, group="lasting", radio=radio),
+            *devices(count=1, radio=radio, battery="4.02 J"),
+        ),
+        duration="2 rounds",
+    )
+    event = run.events[run.events.kind == "battery_empty"].iloc[0]
+    assert (event.device, event.t_s) == (3, pytest.approx(2.1))
+    aborted = run.flows[run.flows.outcome == "aborted"]
+    assert (((aborted.src == 3) | (aborted.dst == 3)) & np.isclose(aborted.end_s, 2.1)).all()
+    assert len(aborted) == 6
+    assert run.rounds.num_devices.tolist() == [3, 3]
+
+
+def test_a_run_ends_when_nobody_is_left(run_network):
+    run = run_network(devices=devices(battery="5 J"), duration="100 rounds")
+    assert len(run.rounds) == 2
+    assert run.rounds.num_devices.iloc[-1] == 0
+
+
+def test_a_run_may_end_at_a_time(run_network):
+    run = run_network(duration="5 s")
+    assert run.rounds.t_s.max() <= 5.0
+    assert run.flows.end_s.max() <= 5.0
+    assert len(run.rounds) == 2
+
+
+def test_exchange_goes_over_gateways_every_inner_rounds(run_network):
+    run = run_network(
+        topology={"planner": {"kind": "agnes", "max_collision": 0.02, "max_delay": "10 s"}},
+    )
+    assert (run.rounds.num_clusters == 2).all()
+    exchanges = run.flows[run.flows.kind == "exchange"]
+    assert set(exchanges["round"]) == {2, 4}
+    clusters = run.plans.set_index("device").cluster
+    crossing = clusters[exchanges.src].to_numpy() != clusters[exchanges.dst].to_numpy()
+    # Each of the two gateways crosses once and spreads what it gets to its one companion.
+    assert crossing.sum() == 2 * 2
+    assert (~crossing).sum() == 2 * 2
+
+
+def test_replanning_at_times_takes_effect_at_those_times(run_network):
+    run = run_network(
+        topology={"triggers": ("on_start", {"kind": "every", "interval": "3 s"})},
+        duration="10 s",
+    )
+    assert run.plans.groupby("plan").t_s.first().tolist() == [0.0, 3.0, 6.0, 9.0]
+    assert run.plans.groupby("plan").trigger.first().tolist()[1:] == ["every 3 s"] * 3
+
+
+def test_methods_on_one_seed_see_the_same_world(run_network):
+    moving = devices(mobility={"kind": "random_waypoint", "speed": "2 m/s", "pause": "0 s"})
+    runs = [
+        run_network(devices=moving, duration="9 s", name=name, learning={"pool": pool})
+        for name, pool in {
+            "small": {"kind": "none", "payload": "8 kbit", "density": 0.1, "flops": 1e9},
+            "large": {"kind": "none", "payload": "800 kbit", "density": 0.5, "flops": 3e9},
+        }.items()
+    ]
+    assert len(runs[0].rounds) != len(runs[1].rounds)
+    pd.testing.assert_frame_equal(runs[0].positions, runs[1].positions)
+    t_s = np.linspace(0, 9, 50)
+    gains = [run.world.gain(0, 1, t_s) for run in runs]
+    assert np.array_equal(gains[0], gains[1])
+    assert np.ptp(gains[0]) > 0
+
+
+def test_an_interrupted_run_leaves_a_readable_folder(tmp_path, network_scenario):
+    class Impatient(Observer):
+        def on_round(self, record):
+            if record.round == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(network_scenario(), tmp_path, observer=Impatient())
+    (folder,) = tmp_path.iterdir()
+    run = Run(folder)
+    assert run.manifest.outcome == "interrupted"
+    assert run.rounds["round"].tolist() == [1, 2]
+    assert len(run.trainings) == 8
