@@ -7,8 +7,13 @@ A kind is one class in one file. Its fields are its YAML keys; `kind:` is the fi
 
 A new kind is a new file in its family's folder; nothing else is edited. A class from outside the
 package is named `kind: my_lab.planners:Spectral`, and only when the scenario's `plugins:` list
-has `my_lab.planners`. Looking a kind up is the one step that goes up the floors; it happens here
-alone, and only for the kinds that a scenario names.
+has `my_lab.planners`. It is imported as Python imports anything, so an installed package works;
+beside that, the scenario file's folder and the current directory are searched, last of all (they
+are appended to `sys.path` when a scenario that has `plugins:` is loaded), so that a file next to
+the scenario works too and never hides an installed module.
+
+Looking a kind up is the one step that goes up the floors; it happens here alone, and only for the
+kinds that a scenario names.
 """
 
 import importlib
@@ -19,7 +24,6 @@ import sys
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +38,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from cosim import units
+from cosim.scenario.wording import did_you_mean, one_of, show
 
 
 class Section(BaseModel):
@@ -68,7 +73,7 @@ class Section(BaseModel):
             if field.alias in data:
                 raise PydanticCustomError(
                     "contradiction",
-                    "{alias} and {name} are the same key; give one of them",
+                    "expected one of the keys {alias} and {name}, which are the same, got both",
                     {"alias": field.alias, "name": name},
                 )
             dimension = units.dimension_of(name)
@@ -146,7 +151,8 @@ def _package(family: Family) -> ModuleType:
         spec = importlib.util.spec_from_file_location(
             "plots", init, submodule_search_locations=[str(init.parent)]
         )
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules["plots"] = module
         spec.loader.exec_module(module)
@@ -177,9 +183,7 @@ def find(family: str, kind: str, allowed: tuple[str, ...] = ()) -> type[Plugin]:
         return _find_outside(base, kind, allowed)
     names = kinds(family)
     if kind not in names:
-        close = get_close_matches(kind, names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise LookupError(f"expected one of {', '.join(names)}, got {kind!r}{hint}")
+        raise LookupError(f"expected {one_of(names)}, got {show(kind)}{did_you_mean(kind, names)}")
     module = importlib.import_module(f"{_package(FAMILIES[family]).__name__}.{kind}")
     found = [
         value
@@ -196,23 +200,43 @@ def find(family: str, kind: str, allowed: tuple[str, ...] = ()) -> type[Plugin]:
 
 def _find_outside(base: type[Plugin], kind: str, allowed: tuple[str, ...]) -> type[Plugin]:
     module_name, _, class_name = kind.partition(":")
+    if not module_name or not class_name.isidentifier():
+        raise LookupError(f"expected a kind of the package or module:Class, got {kind!r}")
     if module_name not in allowed:
         raise LookupError(
-            f"{kind!r} is outside the package; allow it with `plugins: [{module_name}]`"
+            f"expected a module that `plugins:` allows, got {kind!r}; "
+            f"allow it with `plugins: [{module_name}]`"
         )
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise LookupError(f"cannot import the plug-in {module_name!r}: {error}") from None
+    except Exception as error:  # a plug-in is the user's code: whatever it raises is a message
+        raise LookupError(
+            f"expected a module that can be imported, got {module_name!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     found = getattr(module, class_name, None)
     if found is None:
         names = [name for name, value in vars(module).items() if isinstance(value, type)]
-        close = get_close_matches(class_name, names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise LookupError(f"{module_name!r} has no class {class_name!r}{hint}")
-    if not (isinstance(found, type) and issubclass(found, base)) or inspect.isabstract(found):
-        raise LookupError(f"{kind!r} is no concrete subclass of {base.__module__}.{base.__name__}")
+        raise LookupError(
+            f"expected a class of {module_name!r}, got {class_name!r}"
+            f"{did_you_mean(class_name, names)}"
+        )
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise LookupError(f"expected a subclass of {base.__module__}.{base.__name__}, got {kind!r}")
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise LookupError(
+            f"expected all methods of {base.__name__}, got {kind!r} without {', '.join(missing)}"
+        )
     return found
+
+
+def search_in(folder: Path) -> None:
+    """Let plug-in modules be imported from a folder, when nothing installed has their name."""
+    for each in (str(folder.resolve()), str(Path.cwd())):
+        if each not in sys.path:
+            sys.path.append(each)
+    importlib.invalidate_caches()
 
 
 def kind_of(plugin: Plugin | type[Plugin]) -> str:
@@ -221,6 +245,9 @@ def kind_of(plugin: Plugin | type[Plugin]) -> str:
     package, _, module = cls.__module__.rpartition(".")
     shipped = {family.package for family in FAMILIES.values()}
     return module if package in shipped else f"{cls.__module__}:{cls.__qualname__}"
+
+
+FAMILY_MARK = "x-cosim-family"
 
 
 @dataclass(frozen=True)
@@ -241,41 +268,31 @@ class Kind:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        variants = [self._variant(kind) for kind in kinds(self.family)]
-        outside = {
-            "type": "object",
-            "properties": {"kind": {"type": "string", "pattern": "^[^:]+:[^:]+$"}},
-            "required": ["kind"],
-        }
-        names = {"enum": kinds(self.family)}
-        return {"anyOf": [names, *variants, outside]}
-
-    def _variant(self, kind: str) -> dict[str, Any]:
-        body = find(self.family, kind).model_json_schema()
-        properties = {"kind": {"const": kind}} | body.get("properties", {})
-        required = ["kind", *body.get("required", [])]
-        return body | {"properties": properties, "required": required}
+        # Kinds may hold kinds, so their schemas are not nested here: `scenario/schema.py` puts a
+        # reference to the family's definition in place of this mark.
+        return {FAMILY_MARK: self.family}
 
     def _read(self, value: Any, info: core_schema.ValidationInfo) -> Any:
         if isinstance(value, FAMILIES[self.family].base()):
             return value
         if isinstance(value, str):  # a bare name is a kind with its defaults
             value = {"kind": value}
-        if not isinstance(value, Mapping):
+        if not isinstance(value, Mapping) or not isinstance(value.get("kind", ""), str):
+            found = value.get("kind") if isinstance(value, Mapping) else value
             raise PydanticCustomError(
-                "kind_type",
-                "expected {{kind: ...}} with one of {kinds}, got {value}",
-                {"kinds": ", ".join(kinds(self.family)), "value": repr(value)},
+                "kind",
+                "expected {kinds}, got {value}",
+                {"kinds": one_of(kinds(self.family)), "value": show(found)},
             )
         if "kind" not in value:
             raise PydanticCustomError(
                 "kind_missing",
-                "expected the key 'kind' with one of {kinds}",
-                {"kinds": ", ".join(kinds(self.family))},
+                "expected the key 'kind' with {kinds}, got {value}",
+                {"kinds": one_of(kinds(self.family)), "value": show(value)},
             )
         context = info.context or {}
         try:
-            cls = find(self.family, str(value["kind"]), tuple(context.get("plugins", ())))
+            cls = find(self.family, value["kind"], tuple(context.get("plugins", ())))
         except LookupError as error:
             raise PydanticCustomError("kind", "{reason}", {"reason": str(error)}) from None
         rest = {key: item for key, item in value.items() if key != "kind"}
@@ -293,7 +310,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return tuple(plain(item) for item in value)
     if isinstance(value, units.Span):
         return str(value)
     return value

@@ -27,6 +27,8 @@ _ROUNDS = 10
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _SHIFT_32 = np.uint64(32)
 _MASK_64 = (1 << 64) - 1
+# Addresses that are worked on at once: few enough to stay in a core's cache.
+_CHUNK = 8_192
 
 
 @lru_cache(maxsize=4096)
@@ -61,6 +63,28 @@ def _philox(
     return c0, c1, c2, c3
 
 
+def _whole(address: ArrayLike) -> NDArray[np.uint64]:
+    """Return addresses as unsigned numbers; a fraction would silently be another's address."""
+    array = np.asarray(address)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"expected whole numbers as an address, got {array.dtype}")
+    return array.astype(np.uint64)
+
+
+def _doubles(
+    key: tuple[int, int],
+    a: NDArray[np.uint64],
+    b: NDArray[np.uint64],
+    index: NDArray[np.uint64],
+) -> NDArray[np.float64]:
+    """Doubles in [0, 1) at addresses of one shape [K]."""
+    # NumPy's Philox counts up before it draws, and its four words come out in order.
+    block = (index >> np.uint64(2)) + np.uint64(1)
+    words = _philox(key, (block, np.zeros_like(block), a, b))
+    word = np.choose((index & np.uint64(3)).astype(np.intp), words)
+    return (word >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 @dataclass(frozen=True)
 class Draws:
     """The random numbers of one scenario, by address."""
@@ -80,21 +104,24 @@ class Draws:
 
         Args:
             purpose: what the numbers are for; each purpose has streams of its own.
-            a, b: the entity, whole numbers >= 0, broadcast with `index`.
+            a: the entity, whole numbers >= 0, broadcast with `b` and `index`.
+            b: the entity's second number.
             index: position in the entity's stream, whole numbers >= 0.
 
         Returns:
             Array of the broadcast shape.
+
+        Raises:
+            TypeError: an address is no whole number.
         """
-        a64, b64, index64 = np.broadcast_arrays(
-            *(np.asarray(value, dtype=np.uint64) for value in (a, b, index))
-        )
-        # NumPy's Philox counts up before it draws, and its four words come out in order.
-        block = (index64 >> np.uint64(2)) + np.uint64(1)
-        words = _philox(_key(self.seed, purpose), (block, np.zeros_like(block), a64, b64))
-        lane = index64 & np.uint64(3)
-        word = np.choose(lane.astype(np.intp), words)
-        return (word >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        addresses = np.broadcast_arrays(*(_whole(value) for value in (a, b, index)))
+        flat = [np.ravel(address) for address in addresses]
+        key = _key(self.seed, purpose)
+        drawn = np.empty(flat[0].size)
+        for start in range(0, drawn.size, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            drawn[part] = _doubles(key, *(address[part] for address in flat))
+        return drawn.reshape(addresses[0].shape)
 
     def child(self, purpose: str, a: int = 0) -> "Draws":
         """Return the random numbers of a part that addresses its own entities, such as a task."""

@@ -13,7 +13,33 @@ from typing import Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
+from cosim.scenario.wording import show
+
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf)\s*(.*?)\s*$")
+
+# Spellings that people write for a unit that is spelled otherwise here, in lower case.
+_MEANT = {
+    "µs": "us",
+    "μs": "us",
+    "sec": "s",
+    "second": "s",
+    "seconds": "s",
+    "mins": "min",
+    "minute": "min",
+    "minutes": "min",
+    "hour": "h",
+    "hours": "h",
+    "meter": "m",
+    "metre": "m",
+    "meters": "m",
+    "metres": "m",
+    "mps": "m/s",
+    "kmh": "km/h",
+    "kph": "km/h",
+    "byte": "B",
+    "bytes": "B",
+    "bits": "bit",
+}
 
 _BYTE_FACTORS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024.0, "MiB": 1024.0**2}
 
@@ -34,16 +60,30 @@ class Dimension:
             ValueError: the text is no number with a unit of this dimension.
         """
         match = _NUMBER.match(text)
-        if match is None:
-            raise ValueError(f"expected a number with a unit ({self.accepted})")
+        if match is None or not match[2]:
+            raise ValueError(f"expected {self.article_name} with its unit ({self.accepted})")
         number, unit = float(match[1]), match[2]
-        if not unit:
-            raise ValueError(f"expected a unit after {match[1]} ({self.accepted})")
         if self.unit == "dBm" and unit in _WATT_FACTORS:
             return watts_to_dbm(number * _WATT_FACTORS[unit])
         if unit not in self.factors:
-            raise ValueError(f"expected a {self.name} ({self.accepted}), got the unit {unit!r}")
+            raise ValueError(f"expected {self.article_name} ({self.accepted})")
         return number * self.factors[unit]
+
+    def meant(self, text: str) -> str | None:
+        """Return `text` with the unit that its unit was most likely meant to be, or None."""
+        match = _NUMBER.match(text)
+        if match is None or not match[2]:
+            return None
+        lower = match[2].lower()
+        same = [unit for unit in self.accepted.split(", ") if unit.lower() == lower]
+        if not same and _MEANT.get(lower) in self.factors:
+            same = [_MEANT[lower]]
+        return f"{match[1]} {same[0]}" if len(same) == 1 else None
+
+    @property
+    def article_name(self) -> str:
+        """The name with its article: `a frequency`, `an amount of data`."""
+        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
 
     @property
     def accepted(self) -> str:
@@ -131,6 +171,11 @@ class Quantity:
 
     unit: str
 
+    @property
+    def dimension(self) -> Dimension:
+        """The dimension whose values are held in `unit`."""
+        return _BY_UNIT[self.unit]
+
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
@@ -139,7 +184,7 @@ class Quantity:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        dimension = _BY_UNIT[self.unit]
+        dimension = self.dimension
         units = "|".join(re.escape(unit) for unit in dimension.accepted.split(", "))
         return {
             "type": "string",
@@ -148,29 +193,31 @@ class Quantity:
         }
 
     def _read(self, value: Any) -> float:
-        dimension = _BY_UNIT[self.unit]
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        dimension = self.dimension
+        if not isinstance(value, str):
+            bare = isinstance(value, int | float) and not isinstance(value, bool)
             raise PydanticCustomError(
                 "unit_missing",
-                "expected a {name} with its unit ({accepted}), got the bare number {value}",
-                {"name": dimension.name, "accepted": dimension.accepted, "value": value},
-            )
-        if not isinstance(value, str):
-            raise PydanticCustomError(
-                "unit_type",
-                "expected a {name} such as '1 {unit}' ({accepted}), got {value}",
+                "expected {name} with its unit ({accepted}), got {bare}{value}",
                 {
-                    "name": dimension.name,
-                    "unit": dimension.unit,
+                    "name": dimension.article_name,
                     "accepted": dimension.accepted,
-                    "value": repr(value),
+                    "bare": "the bare number " if bare else "",
+                    "value": show(value),
                 },
             )
         try:
             return dimension.parse(value)
         except ValueError as error:
+            meant = dimension.meant(value)
             raise PydanticCustomError(
-                "unit", "{reason}, got {value}", {"reason": str(error), "value": repr(value)}
+                "unit",
+                "{reason}, got {value}{hint}",
+                {
+                    "reason": str(error),
+                    "value": show(value),
+                    "hint": f"; did you mean {meant!r}?" if meant else "",
+                },
             ) from None
 
 
@@ -179,7 +226,7 @@ def _as_range(value: Any) -> Any:
     if isinstance(value, tuple | list):
         if len(value) != 2:
             raise PydanticCustomError(
-                "range", "expected [least, most], got {n} values", {"n": len(value)}
+                "range", "expected [least, most], got {value}", {"value": show(value)}
             )
         return tuple(value)
     return (value, value)
@@ -272,11 +319,11 @@ class Span:
         match = _NUMBER.match(value) if isinstance(value, str) else None
         if match is not None and match[2] in ("round", "rounds"):
             rounds = float(match[1])
-            if rounds < 1 or rounds != int(rounds):
+            if rounds < 1 or not rounds.is_integer():
                 raise PydanticCustomError(
                     "span_rounds",
                     "expected a whole number of rounds, at least 1, got {value}",
-                    {"value": repr(value)},
+                    {"value": show(value)},
                 )
             return cls(rounds=int(rounds))
         try:
@@ -285,11 +332,11 @@ class Span:
             raise PydanticCustomError(
                 "span",
                 "expected `N rounds` or a time ({accepted}), got {value}",
-                {"accepted": _BY_UNIT["s"].accepted, "value": repr(value)},
+                {"accepted": _BY_UNIT["s"].accepted, "value": show(value)},
             ) from None
         if not 0 < time_s < math.inf:
             raise PydanticCustomError(
-                "span_time", "expected a time above 0 s, got {value}", {"value": repr(value)}
+                "span_time", "expected a time above 0 s, got {value}", {"value": show(value)}
             )
         return cls(time_s=time_s)
 

@@ -11,8 +11,8 @@ from pydantic import Field
 from cosim.plugin import Kind, Section
 from cosim.units import (
     Bytes,
-    DbmPerHertz,
     Dbm,
+    DbmPerHertz,
     Decibels,
     Hertz,
     Joules,

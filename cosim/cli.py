@@ -1,0 +1,394 @@
+"""The command line. Each command loads only what it needs; `--help` loads nothing else.
+
+Exit status: 0 done, 1 the run failed, 2 bad input, 130 interrupted. A user's mistake is a message
+on the error stream, never a traceback.
+"""
+
+import itertools
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeGuard
+
+import typer
+
+from cosim import __version__
+
+if TYPE_CHECKING:
+    from cosim.results.figure import Figure
+    from cosim.results.profile import Profile
+    from cosim.results.run import Run
+    from cosim.scenario.load import Loaded
+    from cosim.scenario.tree import Scenario
+    from cosim.sim.observer import Observer
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="cosim",
+    help="Co-simulate moving wireless devices that learn from each other.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ScenarioFile = Annotated[Path, typer.Argument(metavar="FILE", help="A scenario file.")]
+OverrideWords = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Values that replace the file's, such as channel.carrier=5GHz.",
+    ),
+]
+
+
+@app.command()
+def run(
+    file: ScenarioFile,
+    overrides: OverrideWords = None,
+    *,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same as seed=N.")] = None,
+    out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Show where time goes.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the folder.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a finished run.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Assert invariants on the way.")] = False,
+) -> None:
+    """Run a scenario, show what came out, and draw its figures."""
+    with _messages():
+        words = [*(overrides or ()), *([f"seed={seed}"] if seed is not None else [])]
+        scenario = _load(file, words).scenario
+        if dry_run:
+            _say_what_would_run(scenario, out)
+            return
+        from cosim.results.profile import Profile  # noqa: PLC0415
+        from cosim.sim.run import simulate  # noqa: PLC0415
+
+        seconds = Profile()
+        with _progress(scenario, quiet) as observer, _pointing_at_the_folder(scenario, out):
+            result = simulate(
+                scenario,
+                out,
+                command=_command(),
+                observer=observer,
+                profile=seconds,
+                check=check,
+                force=force,
+            )
+        _report(result, scenario, quiet=quiet)
+        if profile:
+            _say_profile(seconds)
+
+
+@app.command()
+def validate(file: ScenarioFile, overrides: OverrideWords = None) -> None:
+    """Check a scenario file, and name all of its mistakes at once."""
+    with _messages():
+        loaded = _load(file, overrides or ())
+        scenario = loaded.scenario
+        typer.echo(
+            f"{file}: good; {scenario.name}, seed {scenario.seed}, {scenario.duration}, "
+            f"{scenario.num_devices} devices"
+        )
+
+
+@app.command("list")
+def list_(
+    what: Annotated[
+        Literal["kinds", "scenarios", "figures"] | None, typer.Argument(help="Only these.")
+    ] = None,
+) -> None:
+    """List what ships: the kinds of each family, scenarios, figures."""
+    with _messages():
+        from cosim.plugin import FAMILIES  # noqa: PLC0415
+
+        if what in (None, "kinds"):
+            for family in FAMILIES:
+                if family != "figure":
+                    _list_family(family)
+        if what in (None, "figures"):
+            _list_family("figure")
+        if what in (None, "scenarios"):
+            _list_scenarios()
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    with _messages():
+        from cosim.scenario.schema import json_schema  # noqa: PLC0415
+
+        typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def doctor() -> None:
+    """Look whether this machine can run and draw; status 1 if not."""
+    with _messages():
+        from cosim.doctor import examine  # noqa: PLC0415
+
+        good = True
+        for finding in examine():
+            typer.echo(f"{finding.verdict:<5} {finding.subject:<16} {finding.detail}")
+            good = good and finding.verdict != "bad"
+        if not good:
+            raise typer.Exit(FAILED)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it is not there.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that differ.")] = False,
+) -> None:
+    """Copy the shipped scenarios into a folder, to start from."""
+    with _messages():
+        _copy_scenarios(folder, force=force)
+
+
+@app.command()
+def plot(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS", help="Run folders.")],
+    *,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A figure, or '{kind: NAME, key: value}'; again for more. "
+            "Without it, those that the scenario asks for.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the files go.")] = None,
+) -> None:
+    """Draw figures of runs: PDF, PNG, and the numbers as CSV."""
+    with _messages():
+        from cosim.results.draw import default_out_dir, draw_figures  # noqa: PLC0415
+        from cosim.results.run import Run  # noqa: PLC0415
+
+        opened = [Run(path) for path in runs]
+        figures = _chosen_figures(opened[0], figure or ())
+        problems = []
+        for drawn in draw_figures(figures, opened, out or default_out_dir(opened)):
+            if drawn.problem:
+                problems.append(f"{drawn.figure}: {drawn.problem}")
+            for path in drawn.paths:
+                typer.echo(path)
+        if problems:
+            raise _BadInputError("\n".join(problems))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; by default with the process's words."""
+    try:
+        app(arguments, prog_name="cosim")
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    return 0
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cosim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Hold the options that come before a command."""
+
+
+class _BadInputError(Exception):
+    """A user's mistake; the text says what was expected, what was found and what to do."""
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """Turn what a user can mend, and an interrupt, into a message and an exit status."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        typer.echo("\n".join(["cosim: interrupted", *_notes(error)]), err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        status = _status(error)
+        if status is None:
+            raise
+        text = f"{error.filename}: {error.strerror}" if _is_of_a_path(error) else f"{error}"
+        text = text if status == BAD_INPUT else f"cosim: {text}"
+        typer.echo("\n".join([text, *_notes(error)]), err=True)
+        raise typer.Exit(status) from None
+
+
+def _notes(error: BaseException) -> list[str]:
+    return list(getattr(error, "__notes__", ()))
+
+
+def _status(error: Exception) -> int | None:
+    """Return the exit status of an error that is a message; None for a defect of the program.
+
+    Told by name, so that no floor is loaded only to know its errors.
+    """
+    names = {cls.__name__ for cls in type(error).__mro__ if cls.__module__.startswith("cosim.")}
+    if names & {"ScenarioError", "RunExists", "RunError", "FigureError", "_BadInputError"}:
+        return BAD_INPUT
+    if "LearningError" in names:
+        return FAILED
+    return BAD_INPUT if _is_of_a_path(error) else None
+
+
+def _is_of_a_path(error: Exception) -> TypeGuard[OSError]:
+    """Tell a path of the user's that cannot be written, or is not what it must be."""
+    kinds = PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError
+    return isinstance(error, kinds) and error.filename is not None
+
+
+def _load(file: Path, overrides: Sequence[str]) -> "Loaded":
+    from cosim.scenario.load import load  # noqa: PLC0415
+
+    return load(file, overrides)
+
+
+def _command() -> str:
+    return shlex.join(["cosim", *sys.argv[1:]])
+
+
+def _say_what_would_run(scenario: "Scenario", out: Path) -> None:
+    from cosim.results.run_folder import folder_name  # noqa: PLC0415
+    from cosim.scenario.dump import dump  # noqa: PLC0415
+
+    typer.echo(f"# {scenario.num_devices} devices, {scenario.duration}")
+    typer.echo(f"# into {out / folder_name(scenario)}")
+    typer.echo(dump(scenario), nl=False)
+
+
+@contextmanager
+def _progress(scenario: "Scenario", quiet: bool) -> "Iterator[Observer | None]":
+    """Show on the error stream how a run goes, so that the output is the result alone."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    from cosim.progress import LiveProgress  # noqa: PLC0415
+
+    with LiveProgress(scenario, Console(stderr=True)) as progress:
+        yield progress
+
+
+@contextmanager
+def _pointing_at_the_folder(scenario: "Scenario", out: Path) -> Iterator[None]:
+    """Say where the tables are when a run ends before its time."""
+    from cosim.learning.errors import LearningError  # noqa: PLC0415
+    from cosim.results.run_folder import folder_name  # noqa: PLC0415
+
+    try:
+        yield
+    except (LearningError, KeyboardInterrupt) as error:
+        folder = out / folder_name(scenario)
+        error.add_note(f"what was recorded until then is in {folder}")
+        raise
+
+
+def _report(result: "Run", scenario: "Scenario", *, quiet: bool) -> None:
+    from cosim.results.draw import default_out_dir, draw_figures  # noqa: PLC0415
+    from cosim.results.render import table, text  # noqa: PLC0415
+    from cosim.results.summary import summarise  # noqa: PLC0415
+
+    figures = draw_figures(scenario.plots, [result], default_out_dir([result]))
+    for drawn in figures:
+        if drawn.problem:
+            typer.echo(f"{drawn.figure}: {drawn.problem}", err=True)
+    if quiet:
+        typer.echo(result.path)
+        return
+    summary = summarise(result)
+    if sys.stdout.isatty():
+        from rich.console import Console  # noqa: PLC0415
+
+        Console().print(table(summary))
+    else:
+        typer.echo(text(summary))
+    typer.echo(f"\nfigures again: cosim plot {shlex.quote(str(result.path))}")
+
+
+def _say_profile(profile: "Profile") -> None:
+    whole = sum(profile.seconds.values())
+    typer.echo("\nwall time")
+    for name, seconds in sorted(profile.seconds.items(), key=lambda item: -item[1]):
+        typer.echo(f"  {name:<22} {seconds:9.3f} s {100 * seconds / whole:6.1f} %")
+    typer.echo(f"  {'all':<22} {whole:9.3f} s")
+
+
+def _list_family(family: str) -> None:
+    from cosim.plugin import find, kinds  # noqa: PLC0415
+
+    typer.echo(f"{family}:")
+    for kind in kinds(family):
+        about = (find(family, kind).__doc__ or "").strip().partition("\n")[0]
+        typer.echo(f"  {kind:<22} {about}")
+
+
+def _list_scenarios() -> None:
+    from cosim.plugin import scenarios_dir  # noqa: PLC0415
+
+    folder = scenarios_dir()
+    typer.echo(f"scenarios in {folder} (`cosim init DIR` copies them):")
+    for path in sorted(folder.rglob("*.yaml")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
+        about = " ".join(line.removeprefix("#").strip() for line in comment).partition(". ")[0]
+        typer.echo(f"  {path.relative_to(folder)!s:<30} {about}")
+
+
+def _copy_scenarios(folder: Path, *, force: bool) -> None:
+    from cosim.plugin import scenarios_dir  # noqa: PLC0415
+
+    shipped = scenarios_dir()
+    if folder.exists() and not folder.is_dir():
+        raise _BadInputError(f"expected a folder, got {folder}, which is a file")
+    copies = {path: folder / path.relative_to(shipped) for path in sorted(shipped.rglob("*.yaml"))}
+    changed = [
+        copy
+        for path, copy in copies.items()
+        if copy.exists() and copy.read_bytes() != path.read_bytes()
+    ]
+    if changed and not force:
+        raise _BadInputError(
+            "expected no changed scenarios there, got "
+            f"{', '.join(map(str, changed))}; name another folder, or replace them with --force"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, copy in copies.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+        typer.echo(copy)
+
+
+def _chosen_figures(run: "Run", names: Sequence[str]) -> tuple["Figure", ...]:
+    """Return the figures, checked against the run's scenario as its own `plots:` would be."""
+    from cosim.plugin import kinds  # noqa: PLC0415
+    from cosim.results.run_folder import SCENARIO  # noqa: PLC0415
+
+    overrides = [f"plots=[{', '.join(names)}]"] if names else []
+    figures = _load(run.path / SCENARIO, overrides).scenario.plots
+    if not figures:
+        raise _BadInputError(
+            f"expected a figure, because the scenario of {run.path} asks for none; "
+            f"name one with --figure: {', '.join(kinds('figure'))}"
+        )
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

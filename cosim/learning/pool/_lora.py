@@ -1,0 +1,143 @@
+"""Linear layers with the adapters of many devices: y = W0 x + b + s_m B_m A_m x for device m.
+
+The rows of all devices pass through the frozen layer at once; the low-rank products are batched
+over the devices. The backward is written out: gradients of the adapters go straight into the
+buffers of a `Stack`, and those that nobody trains are not computed. With g = dL/dy, row by row:
+
+    dL/dx = W0^T g + A^T (s B^T g),   dL/dB = s g (A x)^T,   dL/dA = (s B^T g) x^T
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cosim.learning.adapter import Layout
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Adapters of m devices at every site, and where their gradients are added (None: nowhere).
+
+    Attributes:
+        a: for every site [m, r, d_in].
+        b: for every site [m, d_out, r].
+        scale: [m, 1, 1].
+        grad_a: for every site [m, r, d_in], float32.
+        grad_b: for every site [m, d_out, r], float32.
+        anchor: makes autograd visit the layers although no leaf of its own needs a gradient.
+    """
+
+    a: Sequence[Tensor]
+    b: Sequence[Tensor]
+    scale: Tensor
+    grad_a: Sequence[Tensor] | None
+    grad_b: Sequence[Tensor] | None
+    anchor: Tensor
+
+
+def views(layout: Layout, flat: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Return every site's A [m, r, d_in] and B [m, d_out, r] as views of `flat` [m, >= size]."""
+    m, r = flat.shape[0], layout.rank
+    a = [
+        flat[:, where].view(m, r, site.d_in)
+        for site, where in zip(layout.sites, layout.slices_a, strict=True)
+    ]
+    b = [
+        flat[:, where].view(m, site.d_out, r)
+        for site, where in zip(layout.sites, layout.slices_b, strict=True)
+    ]
+    return a, b
+
+
+class _StackedLinear(torch.autograd.Function):
+    """One layer for the rows of m devices, device by device, each with equally many rows."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, anchor: Tensor, linear: nn.Linear, stack: Stack, site: int
+    ) -> Tensor:
+        """Return y [rows, ..., d_out] of x [rows, ..., d_in]."""
+        a, b = stack.a[site], stack.b[site]
+        m, _, d_in = a.shape
+        x_m = x.reshape(m, -1, d_in)  # [m, n, d_in]
+        h = torch.bmm(x_m, a.mT).mul_(stack.scale)  # s A x, [m, n, r]
+        y = functional.linear(x, linear.weight, linear.bias)
+        y.view(m, -1, b.shape[1]).baddbmm_(h, b.mT)
+        ctx.save_for_backward(
+            x_m if stack.grad_a is not None else None, h if stack.grad_b is not None else None
+        )
+        ctx.linear, ctx.stack, ctx.site = linear, stack, site
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradient of x; add those of A and B to the stack's buffers."""
+        (g,) = grads
+        x_m, h = ctx.saved_tensors
+        stack, site = ctx.stack, ctx.site
+        a, b = stack.a[site], stack.b[site]
+        m, d_out, _ = b.shape
+        g_m = g.reshape(m, -1, d_out)  # [m, n, d_out]
+        if h is not None:
+            stack.grad_b[site].add_(torch.bmm(h.mT, g_m).mT)
+        need_x = ctx.needs_input_grad[0]
+        if not need_x and x_m is None:
+            return None, None, None, None, None
+        g_h = torch.bmm(g_m, b).mul_(stack.scale)  # s B^T g, [m, n, r]
+        if x_m is not None:
+            stack.grad_a[site].add_(torch.bmm(g_h.mT, x_m))
+        if not need_x:
+            return None, None, None, None, None
+        g_x = g @ ctx.linear.weight
+        g_x.view(m, -1, a.shape[2]).baddbmm_(g_h, a)
+        return g_x, None, None, None, None
+
+
+@contextmanager
+def stacked(linears: Sequence[nn.Linear], stack: Stack) -> Iterator[None]:
+    """Let the layers run with the adapters of `stack`: rows are grouped device by device."""
+
+    def forward(linear: nn.Linear, site: int, x: Tensor) -> Tensor:
+        y: Tensor = _StackedLinear.apply(x, stack.anchor, linear, stack, site)  # type: ignore[no-untyped-call]
+        return y
+
+    with _forwards(linears, [partial(forward, linear, i) for i, linear in enumerate(linears)]):
+        yield
+
+
+@contextmanager
+def merged(linears: Sequence[nn.Linear], stack: Stack) -> Iterator[None]:
+    """Let the layers run with W0 + s B A of the one adapter of `stack` in place of W0.
+
+    The base weights themselves are not touched.
+    """
+
+    def forward(bias: Tensor | None, weight: Tensor, x: Tensor) -> Tensor:
+        return functional.linear(x, weight, bias)
+
+    weights = [
+        torch.addmm(linear.weight, b[0] * stack.scale[0], a[0])
+        for linear, a, b in zip(linears, stack.a, stack.b, strict=True)
+    ]
+    with _forwards(
+        linears,
+        [partial(forward, linear.bias, w) for linear, w in zip(linears, weights, strict=True)],
+    ):
+        yield
+
+
+@contextmanager
+def _forwards(linears: Sequence[nn.Linear], forwards: Sequence[Any]) -> Iterator[None]:
+    for linear, forward in zip(linears, forwards, strict=True):
+        linear.forward = forward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for linear in linears:
+            del linear.forward

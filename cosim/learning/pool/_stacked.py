@@ -1,0 +1,57 @@
+"""The running pool of kind `stacked`."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from cosim.learning.adapter import Site
+from cosim.learning.pool._check import check_layouts
+from cosim.learning.pool._frozen import FrozenModel
+from cosim.learning.pool._scoring import evaluate
+from cosim.learning.pool._training import train
+from cosim.learning.pool.base import EvaluationJob, ModelPool, Score, TrainingJob, TrainingResult
+from cosim.learning.tasks.base import Example
+
+_OPTIMIZERS: tuple[Literal["adamw", "sgd"], ...] = ("adamw", "sgd")
+
+
+class StackedModelPool(ModelPool):
+    """The running pool of kind `stacked`."""
+
+    def __init__(self, model: FrozenModel, max_tokens: int) -> None:
+        self._model = model
+        self._max_tokens = max_tokens
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        return self._model.sites
+
+    @property
+    def num_parameters(self) -> int:
+        return self._model.num_parameters
+
+    def num_tokens(self, batches: Sequence[Sequence[Example]]) -> int:
+        return self._model.tokens.count(batches)
+
+    def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
+        check_layouts(self.sites, [job.adapter for job in jobs])
+        # Jobs that end first come last, so those that still run are always the first ones. The
+        # order does not depend on the caller's, so neither do the bits.
+        order = sorted(
+            range(len(jobs)),
+            key=lambda i: (-len(jobs[i].batches), jobs[i].device, jobs[i].round),
+        )
+        results: dict[int, TrainingResult] = {}
+        with self._model.running():
+            for optimizer in _OPTIMIZERS:
+                mine = [i for i in order if jobs[i].optimisation.optimizer == optimizer]
+                if mine:
+                    trained = train(
+                        self._model, [jobs[i] for i in mine], optimizer, self._max_tokens
+                    )
+                    results |= zip(mine, trained, strict=True)
+        return [results[i] for i in range(len(jobs))]
+
+    def evaluate(self, jobs: Sequence[EvaluationJob]) -> list[Score]:
+        check_layouts(self.sites, [job.adapter for job in jobs])
+        with self._model.running():
+            return evaluate(self._model, jobs, self._max_tokens)

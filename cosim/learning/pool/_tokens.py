@@ -1,0 +1,86 @@
+"""Examples as token ids: the prompt, and what follows it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.learning.errors import LearningError
+from cosim.learning.tasks.base import Example
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A prompt and its continuation: `ids[start:]` is the continuation, both have tokens."""
+
+    ids: Ids = field(repr=False)
+    start: int
+
+
+class Tokens:
+    """Token ids of prompts with continuations, each text tokenised once."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", longest: int | None) -> None:
+        """Take a tokenizer and the most tokens that the model reads (None: no limit)."""
+        self.pad_id = int(tokenizer.pad_token_id)
+        self._tokenizer = tokenizer
+        self._longest = longest
+        self._known: dict[tuple[str, str], Text] = {}
+
+    def answers(self, examples: Sequence[Example]) -> list[Text]:
+        """Return each example's prompt with its answer."""
+        return self._texts([(example.prompt, example.answer) for example in examples])
+
+    def choices(self, example: Example) -> list[Text]:
+        """Return the example's prompt with each of its choices."""
+        return self._texts([(example.prompt, choice) for choice in example.choices])
+
+    def count(self, batches: Iterable[Sequence[Example]]) -> int:
+        """Return the tokens of the prompts and answers of all batches."""
+        return sum(len(text.ids) for batch in batches for text in self.answers(batch))
+
+    def prepare(self, examples: Iterable[Example]) -> None:
+        """Tokenise these examples' choices at once, which is faster than one by one."""
+        self._texts([(e.prompt, choice) for e in examples for choice in e.choices])
+
+    def _texts(self, pairs: Sequence[tuple[str, str]]) -> list[Text]:
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
+        if new:
+            self._encode(new)
+        return [self._known[pair] for pair in pairs]
+
+    def _encode(self, pairs: Sequence[tuple[str, str]]) -> None:
+        prompts = list(dict.fromkeys(prompt for prompt, _ in pairs))
+        heads = dict(zip(prompts, self._ids(prompts), strict=True))
+        wholes = self._ids([prompt + answer for prompt, answer in pairs])
+        for pair, whole in zip(pairs, wholes, strict=True):
+            head = heads[pair[0]]
+            if whole[: len(head)] != head:  # a token reaches over the prompt's end
+                whole = head + self._ids([pair[1]], special=False)[0]
+            self._check(pair, len(head), len(whole))
+            self._known[pair] = Text(np.array(whole, dtype=np.int64), len(head))
+
+    def _ids(self, texts: list[str], special: bool = True) -> list[list[int]]:
+        ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=special)["input_ids"]
+        return ids
+
+    def _check(self, pair: tuple[str, str], start: int, end: int) -> None:
+        prompt, answer = pair
+        if start == 0 or end == start:
+            part, text = ("a prompt", prompt) if start == 0 else ("an answer", answer)
+            raise LearningError(
+                f"expected {part} of at least one token, got {text!r} (prompt {prompt!r})"
+            )
+        if self._longest is not None and end > self._longest:
+            raise LearningError(
+                f"expected a prompt and answer of at most {self._longest} tokens together, all "
+                f"that the model reads, got {end} ({prompt[:60]!r}...); leave out long examples "
+                "or choose a model with a longer context"
+            )

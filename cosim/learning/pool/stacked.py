@@ -1,0 +1,37 @@
+"""All devices' adapters in one batch over the one frozen base model (S-LoRA style stacking)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cosim.learning.models.base import ModelSource
+from cosim.learning.pool.base import ModelPool, TrainingPool
+
+
+class Stacked(TrainingPool):
+    """One forward and backward for the rows of all devices.
+
+    The base layers see all rows at once; the low-rank products are batched over the devices, and
+    so are clipping and the optimiser. The loss is the mean over each device's own answer tokens,
+    summed over the devices, so that no device's gradient has a part of another's.
+
+    `max_tokens` bounds memory: larger batches are cut, with the same result but for rounding.
+    """
+
+    threads: Annotated[int, Field(ge=1)] = 2
+    device: Literal["cpu", "cuda"] = "cpu"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    max_tokens: Annotated[int, Field(ge=1)] = 4096
+
+    def open(self, source: ModelSource) -> ModelPool:
+        """Load the base model and return a pool over it.
+
+        Raises:
+            cosim.learning.errors.LearningError: there is no such model or no such device.
+        """
+        # They load PyTorch, which reading a scenario must not.
+        from cosim.learning.pool._frozen import FrozenModel  # noqa: PLC0415
+        from cosim.learning.pool._stacked import StackedModelPool  # noqa: PLC0415
+
+        model = FrozenModel(source.load(), self.device, self.dtype, self.threads)
+        return StackedModelPool(model, self.max_tokens)

@@ -1,0 +1,108 @@
+"""What only the whole scenario can tell: references to nothing, and keys that contradict."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cosim import units
+from cosim.plugin import kind_of
+from cosim.scenario.document import Path
+from cosim.scenario.tree import Scenario
+from cosim.scenario.wording import show
+
+# Keys of a figure or a kind that hold numbers of devices.
+_DEVICE_KEYS = ("device", "devices", "link", "links")
+
+
+def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """Yield the path and the message of every mistake between keys that are right by themselves."""
+    yield from _groups(scenario)
+    yield from _transport(scenario)
+    yield from _figures(scenario)
+
+
+def as_written(path: Path, data: Any) -> Path:
+    """Return a path with its keys as the file has them: `carrier`, or the resolved `carrier_hz`."""
+    written: list[str | int] = []
+    for part in path:
+        if isinstance(data, Mapping) and isinstance(part, str) and part not in data:
+            same = (key for key in data if units.yaml_key(key) == units.yaml_key(part))
+            part = next(same, part)
+        data = data[part] if _holds(data, part) else None
+        written.append(part)
+    return tuple(written)
+
+
+def _holds(data: Any, part: str | int) -> bool:
+    if isinstance(data, Mapping):
+        return part in data
+    return isinstance(data, tuple) and isinstance(part, int) and part < len(data)
+
+
+def _groups(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    first: dict[str, int] = {}
+    for index, group in enumerate(scenario.devices):
+        before = first.setdefault(group.group, index)
+        if before != index:
+            yield (
+                ("devices", index, "group"),
+                f"expected a name of its own for each group, got {group.group!r}, "
+                f"which devices.{before} has",
+            )
+
+
+def _transport(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    transport = scenario.transport
+    for key, size in (("mtu", transport.mtu_bytes), ("header", transport.header_bytes)):
+        if not size.is_integer():
+            yield ("transport", key), f"expected a whole number of bytes, got {size:g} B"
+    if transport.header_bytes >= transport.mtu_bytes:
+        yield (
+            ("transport", "header"),
+            f"expected less than transport.mtu ({transport.mtu_bytes:g} B), which holds header "
+            f"and data, got {transport.header_bytes:g} B",
+        )
+    if transport.reliability == "best_effort" and transport.max_attempts is not None:
+        yield (
+            ("transport", "max_attempts"),
+            "expected no max_attempts with `reliability: best_effort`, which sends each packet "
+            f"once, got {transport.max_attempts}; remove it or set `reliability: reliable`",
+        )
+
+
+def _figures(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    for index, figure in enumerate(scenario.plots):
+        here: Path = ("plots", index)
+        if getattr(figure, "needs_packets", False) and not scenario.record.packets:
+            yield (
+                here,
+                f"expected `record: {{packets: true}}` for the figure {kind_of(figure)!r}, which "
+                "draws packets, got packets: false",
+            )
+        if getattr(figure, "needs_positions", False) and not scenario.record.positions:
+            yield (
+                here,
+                f"expected `record: {{positions: true}}` for the figure {kind_of(figure)!r}, "
+                "which draws positions, got positions: false",
+            )
+        for key in _DEVICE_KEYS:
+            for path, device in _numbers(getattr(figure, key, None), (*here, key)):
+                if not 0 <= device < scenario.num_devices:
+                    yield path, _no_device(scenario, device)
+
+
+def _numbers(value: Any, path: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the whole numbers in a value and its lists."""
+    if isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _numbers(item, (*path, index))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield path, value
+
+
+def _no_device(scenario: Scenario, device: int) -> str:
+    last = scenario.num_devices - 1
+    groups, start = [], 0
+    for group in scenario.devices:
+        groups.append(f"{group.group}: {start} to {start + group.count - 1}")
+        start += group.count
+    return f"expected a device, 0 to {last} ({'; '.join(groups)}), got {show(device)}"

@@ -1,0 +1,92 @@
+"""A scenario file becomes a validated scenario, or all of its mistakes at once.
+
+file -> what it extends -> overrides -> the tree's types -> what only the whole can tell
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cosim.plugin import search_in
+from cosim.scenario import checks
+from cosim.scenario.document import Document, parse
+from cosim.scenario.errors import Problem, ScenarioError
+from cosim.scenario.files import read
+from cosim.scenario.messages import mark_of, translate
+from cosim.scenario.overrides import Overrides, apply, read_overrides
+from cosim.scenario.place import Place
+from cosim.scenario.tree import Scenario
+from cosim.scenario.wording import dotted
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A scenario and what it was read from.
+
+    Attributes:
+        scenario: every value, validated.
+        files: the file that was asked for and those that it extends, in that order; none for a
+            text.
+        overrides: what was laid over the files, as `key=value`.
+    """
+
+    scenario: Scenario
+    files: tuple[Path, ...] = ()
+    overrides: tuple[str, ...] = ()
+
+
+def load(path: str | Path, overrides: Overrides = ()) -> Loaded:
+    """Read a scenario file.
+
+    Args:
+        path: a YAML file. Paths in messages are as they are given here. What `extends:` names is
+            relative to the file; what `data_root:` names is relative to the current directory.
+        overrides: texts `key.sub=value` with the value in YAML, or a mapping of such keys to
+            values (`{"learning.local.steps": 5}`).
+
+    Raises:
+        ScenarioError: the file or the overrides have mistakes; it holds all of them.
+    """
+    path = Path(path)
+    document, files = read(path)
+    return _finish(document, overrides, files, path.parent)
+
+
+def loads(text: str, overrides: Overrides = (), source: str = "<text>") -> Loaded:
+    """Read a scenario from a text, which messages call `source`; it cannot extend files."""
+    return _finish(parse(text, source), overrides, (), Path())
+
+
+def _finish(
+    document: Document, overrides: Overrides, files: Sequence[Path], folder: Path
+) -> Loaded:
+    read_in, problems = read_overrides(overrides)
+    broken = bool(document.problems) and not document.data
+    if broken:  # nothing could be read, so nothing more can be said
+        raise ScenarioError((*document.problems, *problems))
+    named = [each for each in read_in if each.path[0] == "plugins"]
+    plugins = _plugins(apply(document, named, Scenario, ()))
+    if plugins:
+        search_in(folder)
+    document = apply(document, read_in, Scenario, plugins)
+    problems = [*document.problems, *problems]
+    try:
+        scenario = Scenario.model_validate(document.data, context={"plugins": plugins})
+    except ValidationError as error:
+        root = Place(document.data, Scenario, plugins)
+        raise ScenarioError([*problems, *translate(error, document, root)]) from None
+    for path, message in checks.contradictions(scenario):
+        written = checks.as_written(path, document.data)
+        problems.append(Problem(mark_of(document, written), dotted(written), message))
+    if problems:
+        raise ScenarioError(problems)
+    texts = tuple(each.mark.source.removeprefix("override ") for each in read_in)
+    return Loaded(scenario, tuple(files), texts)
+
+
+def _plugins(document: Document) -> tuple[str, ...]:
+    """Return the modules that a scenario allows; what is no list of names is told later."""
+    given = document.data.get("plugins", ())
+    return tuple(each for each in given if isinstance(each, str)) if type(given) is tuple else ()
