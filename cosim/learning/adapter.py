@@ -8,6 +8,7 @@ packets and aggregation are plain array work, and only the pool knows of tensors
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ class Layout:
     @staticmethod
     def _slices(start: int, sizes: list[int]) -> tuple[slice, ...]:
         ends = np.cumsum([start, *sizes]).tolist()
-        return tuple(slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        return tuple(slice(a, b) for a, b in pairwise(ends))
 
     def a(self, vector: Vector, site: int) -> Vector:
         """Return a view of one site's A, [rank, d_in]."""

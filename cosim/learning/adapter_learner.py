@@ -26,7 +26,7 @@ from cosim.learning.errors import LearningError
 from cosim.learning.learner import Learner, LearningSetting
 from cosim.learning.methods._measures import overlap
 from cosim.learning.methods.base import Arrival, Cohort, Coordinates, Method, Update
-from cosim.learning.pool.base import (
+from cosim.learning.model_pool import (
     EvaluationJob,
     ModelPool,
     Optimisation,

@@ -43,7 +43,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         energy_j=_FLOAT,
         collision_rate=_FLOAT,
         num_late=_INT,  # updates that missed the deadline
-        num_lost_packets=_INT,  # lost for good, after the last attempt
+        num_lost_packets=_INT,  # did not arrive: lost for good, expired or aborted
     ),
     "evaluations": _schema(
         round=_INT,  # rounds that are over; 0 before the first

@@ -21,7 +21,6 @@ from cosim.sim.energy import EnergyMeter
 from cosim.sim.network import FlowRecord, Network, PacketRecord
 from cosim.sim.observer import Observer, RoundRecord
 from cosim.sim.replan import Replanner
-from cosim.units import dbm_to_watts
 from cosim.world.world import World
 
 
@@ -84,7 +83,9 @@ class Simulation:
             on_air=self.energy.add_draw,
             check=check,
         )
-        self.replanner = Replanner(self)
+        self.replanner = Replanner(
+            self.env, scenario, self.groups, world, learner, self.alive, self._adopt
+        )
         for device in range(len(self.groups)):
             if self.energy.is_empty(device):
                 self._battery_empty(device)
@@ -104,10 +105,6 @@ class Simulation:
     def alive_devices(self) -> list[int]:
         """Return the devices that take part, ascending."""
         return [int(device) for device in np.flatnonzero(self.alive)]
-
-    def max_power_w(self, device: int) -> float:
-        """Return a device's transmit power limit."""
-        return dbm_to_watts(self.groups[device].radio.tx_power_dbm)
 
     # What protocols do
 
@@ -240,3 +237,30 @@ class Simulation:
 
     def _battery_empty(self, device: int) -> None:
         self.depart(device, "battery_empty", f"after {self.energy.used_j(device):.6g} J")
+
+    def _adopt(self, plan: Plan, trigger: str) -> None:
+        self.network.set_clusters(plan.cluster)
+        self.recorder.extend(
+            "plans",
+            plan=plan.index,
+            t_s=plan.t_s,
+            trigger=trigger,
+            device=np.arange(len(plan.cluster)),
+            cluster=plan.cluster,
+            is_gateway=np.isin(np.arange(len(plan.cluster)), plan.gateways.src),
+            density=plan.density,
+        )
+        for links in (plan.links, plan.gateways):
+            with np.errstate(divide="ignore"):  # no gain is minus infinity in dB
+                mean_gain_db = 10 * np.log10(links.mean_gain)
+            self.recorder.extend(
+                "links",
+                plan=plan.index,
+                src=links.src,
+                dst=links.dst,
+                power_w=links.power_w,
+                mean_gain_db=mean_gain_db,
+                predicted_delay_s=links.predicted_delay_s,
+            )
+        self.log("plan", -1, f"{trigger}: {plan.num_clusters} clusters; " + "; ".join(plan.reasons))
+        self.observer.on_plan(plan, trigger)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from cosim.learning.adapter import Adapter, Layout, concatenate
+from cosim.learning.model_pool import EvaluationJob, ModelPool, Optimisation, TrainingJob
 from cosim.learning.models.causal_lm import CausalLm
-from cosim.learning.pool.base import EvaluationJob, ModelPool, Optimisation, TrainingJob
 from cosim.learning.pool.sequential import Sequential
 from cosim.learning.pool.stacked import Stacked
 from cosim.learning.tasks.base import Example

@@ -9,9 +9,9 @@ from cosim.boundary import Delivery
 from cosim.learning.adapter import Site
 from cosim.learning.adapter_learner import AdapterLearner
 from cosim.learning.learner import LearningSetting
+from cosim.learning.model_pool import ModelPool, Score, TrainingResult
 from cosim.learning.models.base import ModelSource
 from cosim.learning.partitions.base import Partition, Share
-from cosim.learning.pool.base import ModelPool, Score, TrainingResult
 from cosim.learning.pool.none import NonePool
 from cosim.learning.tasks.base import Example, Task
 from cosim.rng import Draws

@@ -8,9 +8,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from cosim.learning.adapter import Adapter, Layout
+from cosim.learning.model_pool import Optimisation, TrainingJob
 from cosim.learning.models.base import BaseModel, ModelSource
 from cosim.learning.models.causal_lm import CausalLm
-from cosim.learning.pool.base import Optimisation, TrainingJob
 from cosim.learning.tasks.base import Example
 
 WORDS = [f"w{i}" for i in range(40)]

@@ -9,7 +9,7 @@ from pool_helpers import Loaded, adapter, example, save_model
 
 from cosim.learning.adapter import Adapter, Layout, concatenate
 from cosim.learning.errors import LearningError
-from cosim.learning.pool.base import EvaluationJob
+from cosim.learning.model_pool import EvaluationJob
 from cosim.learning.pool.sequential import Sequential
 from cosim.learning.pool.stacked import Stacked
 from cosim.learning.tasks.base import Example

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from cosim.learning.model_pool import Optimisation
 from cosim.learning.pool._optimiser import StackedOptimiser
-from cosim.learning.pool.base import Optimisation
 
 STEPS = 20
 

@@ -9,7 +9,7 @@ from pool_helpers import Loaded, job, save_model
 
 from cosim.learning.adapter import Adapter, Layout
 from cosim.learning.errors import LearningError
-from cosim.learning.pool.base import Optimisation
+from cosim.learning.model_pool import Optimisation
 from cosim.learning.pool.sequential import Sequential
 from cosim.learning.pool.stacked import Stacked
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cosim.learning.pool.base import Optimisation
+from cosim.learning.model_pool import Optimisation
 
 _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # defaults of torch.optim.AdamW
 _CLIP_EPS = 1e-6  # of torch.nn.utils.clip_grad_norm_

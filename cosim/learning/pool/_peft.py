@@ -11,9 +11,15 @@ from torch import Tensor, nn
 
 from cosim.learning.adapter import Adapter, Mask, Vector
 from cosim.learning.errors import LearningError
+from cosim.learning.model_pool import (
+    EvaluationJob,
+    Optimisation,
+    Score,
+    TrainingJob,
+    TrainingResult,
+)
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._tokens import Text
-from cosim.learning.pool.base import EvaluationJob, Optimisation, Score, TrainingJob, TrainingResult
 
 _IGNORED = -100  # label of a token that carries no loss, in transformers
 

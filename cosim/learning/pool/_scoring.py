@@ -16,10 +16,10 @@ from torch import Tensor
 
 from cosim.learning.adapter import Adapter
 from cosim.learning.errors import LearningError
+from cosim.learning.model_pool import EvaluationJob, Score
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._lora import Stack, merged, stacked, views
 from cosim.learning.pool._tokens import Ids, Text
-from cosim.learning.pool.base import EvaluationJob, Score
 from cosim.learning.tasks.base import Example
 
 # On a CPU smaller batches are faster: activations stay in the cache (measured, 15 to 30 %).

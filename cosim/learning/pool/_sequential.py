@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from cosim.learning.adapter import Site
+from cosim.learning.model_pool import EvaluationJob, ModelPool, Score, TrainingJob, TrainingResult
 from cosim.learning.pool._check import check_layouts
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._peft import judge_one, train_one
-from cosim.learning.pool.base import EvaluationJob, ModelPool, Score, TrainingJob, TrainingResult
 from cosim.learning.tasks.base import Example
 
 

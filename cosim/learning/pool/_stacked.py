@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from cosim.learning.adapter import Site
+from cosim.learning.model_pool import EvaluationJob, ModelPool, Score, TrainingJob, TrainingResult
 from cosim.learning.pool._check import check_layouts
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._scoring import evaluate
 from cosim.learning.pool._training import train
-from cosim.learning.pool.base import EvaluationJob, ModelPool, Score, TrainingJob, TrainingResult
 from cosim.learning.tasks.base import Example
 
 _OPTIMIZERS: tuple[Literal["adamw", "sgd"], ...] = ("adamw", "sgd")

@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from cosim.learning.adapter import Layout
 from cosim.learning.errors import LearningError
+from cosim.learning.model_pool import TrainingJob, TrainingResult
 from cosim.learning.pool._blocks import Part, cut
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._lora import Stack, stacked, views
 from cosim.learning.pool._optimiser import StackedOptimiser
 from cosim.learning.pool._padding import pack, unpack
 from cosim.learning.pool._tokens import Text
-from cosim.learning.pool.base import TrainingJob, TrainingResult
 
 
 def train(

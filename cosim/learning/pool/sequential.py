@@ -8,14 +8,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cosim.learning.model_pool import ModelPool
 from cosim.learning.models.base import ModelSource
-from cosim.learning.pool.base import ModelPool, TrainingPool
+from cosim.learning.pool.base import TrainingPool
 
 
 class Sequential(TrainingPool):
     """One device after the other, one `peft.LoraConfig` each."""
 
-    threads: Annotated[int, Field(ge=1)] = 2
+    threads: Annotated[int, Field(ge=1)] = 1
     device: Literal["cpu", "cuda"] = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
 

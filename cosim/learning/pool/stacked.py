@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cosim.learning.model_pool import ModelPool
 from cosim.learning.models.base import ModelSource
-from cosim.learning.pool.base import ModelPool, TrainingPool
+from cosim.learning.pool.base import TrainingPool
 
 
 class Stacked(TrainingPool):
@@ -18,7 +19,7 @@ class Stacked(TrainingPool):
     `max_tokens` bounds memory: larger batches are cut, with the same result but for rounding.
     """
 
-    threads: Annotated[int, Field(ge=1)] = 2
+    threads: Annotated[int, Field(ge=1)] = 1
     device: Literal["cpu", "cuda"] = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_tokens: Annotated[int, Field(ge=1)] = 4096

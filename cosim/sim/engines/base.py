@@ -5,7 +5,7 @@ lost if the k-th number of the flow's own stream is below the loss probability a
 attempt's start. Two engines implement this with the same results: `per_packet`, one event per
 attempt, and `packet_train`, one event per change of a flow.
 
-At one instant (`TOLERANCE_S`) attempts end first; then the channel and the shares change; then
+At one instant (`tolerance_s`) attempts end first; then the channel and the shares change; then
 attempts begin, and see the new conditions.
 """
 
@@ -44,7 +44,8 @@ class Uniforms:
         if missing > 0:
             if self._generator is None:
                 self._generator = self._stream()
-            more = self._generator.random(missing)
+            # At least twice as many as before, so that one by one costs no more than at once.
+            more = self._generator.random(max(missing, len(self._drawn), 8))
             self._drawn = np.concatenate([self._drawn, more]) if len(self._drawn) else more
         return self._drawn[:num]
 
@@ -102,6 +103,11 @@ class PacketTimes:
     end_s: Floats
     num_attempts: NDArray[np.int64]
 
+    @staticmethod
+    def none() -> "PacketTimes":
+        """Return the times of no packets."""
+        return PacketTimes(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+
 
 @dataclass(frozen=True, slots=True)
 class Airing:
@@ -111,8 +117,9 @@ class Airing:
         end_s: end of its last attempt, or when it was cut.
         complete: whether every packet had all its attempts.
         num_attempts: attempts begun.
-        attempt_bits: bits of all attempts begun, a cut one counted whole.
         served_bits: integral of the rate over the time on the air.
+        lost_bits: bits of the attempts that ended and were lost.
+        in_flight_bits: bits that were served of the attempt that was cut.
         delivered_by: returns which packets had come through, on the air, by a time that is not
             before the end less the flow's delay, [num_packets].
         times: returns the packets' times; only where packets are recorded.
@@ -121,10 +128,25 @@ class Airing:
     end_s: float
     complete: bool
     num_attempts: int
-    attempt_bits: float
     served_bits: float
+    lost_bits: float
+    in_flight_bits: float
     delivered_by: Callable[[float], NDArray[np.bool_]] = field(repr=False)
     times: Callable[[], PacketTimes] = field(repr=False)
+
+    @staticmethod
+    def nothing(packets: Packets, end_s: float) -> "Airing":
+        """Return the airing of a flow of which nothing was sent."""
+        return Airing(
+            end_s=end_s,
+            complete=packets.num == 0,
+            num_attempts=0,
+            served_bits=0.0,
+            lost_bits=0.0,
+            in_flight_bits=0.0,
+            delivered_by=lambda _: np.zeros(packets.num, dtype=np.bool_),
+            times=PacketTimes.none,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +198,11 @@ class Timer:
         self._callback = callback
         self._event: simpy.Event | None = None
         self._at_s = float("inf")
+
+    @property
+    def pending(self) -> bool:
+        """Whether a call is to come."""
+        return self._event is not None
 
     def set(self, at_s: float) -> None:
         """Call `callback(at_s)` at that time, or never if it is infinite."""

@@ -1,0 +1,118 @@
+"""A running model pool: trainings and evaluations as pure functions of their jobs.
+
+One frozen base model serves the adapters of all devices. Nothing here knows of devices' states or
+of time: who asks fixes the inputs, and may ask for many jobs at once.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cosim.learning.adapter import Adapter, Mask, Site, Vector
+from cosim.learning.tasks.base import Example
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How local training steps: `optimizer` is `adamw` or `sgd`; its state starts anew each job.
+
+    Attributes:
+        clip: largest norm of one device's gradient; None for no clipping.
+    """
+
+    optimizer: str
+    lr: float
+    weight_decay: float
+    clip: float | None
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One local training: fixed inputs, no outside state.
+
+    Attributes:
+        adapter: where it starts.
+        trainable: coordinates that may move; all others keep their bits exactly.
+        batches: for every step the examples of its batch.
+    """
+
+    device: int
+    round: int
+    adapter: Adapter
+    trainable: Mask = field(repr=False)
+    batches: tuple[tuple[Example, ...], ...] = field(repr=False)
+    optimisation: Optimisation
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where a job ended: the vector, and the loss of every step (nats per answer token)."""
+
+    vector: Vector = field(repr=False)
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """One adapter to be judged on one task's examples."""
+
+    adapter: Adapter
+    examples: tuple[Example, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well an adapter does.
+
+    Attributes:
+        accuracy: fraction of the examples whose likeliest choice is the answer.
+        loss: mean negative log-likelihood of the answer among the choices, nats.
+    """
+
+    accuracy: float
+    loss: float
+
+
+class ModelPool(ABC):
+    """Contract of what a pool opens."""
+
+    @property
+    @abstractmethod
+    def sites(self) -> tuple[Site, ...]:
+        """The adapted linear layers of the base model, in the model's order."""
+
+    @property
+    @abstractmethod
+    def num_parameters(self) -> int:
+        """Parameters N of the frozen base model that multiply every token.
+
+        These are all weight matrices with the output head (once, tied or not) and without
+        embedding tables, as in the count 4N + 6 N_adapter of FLOPs per trained token.
+        """
+
+    @abstractmethod
+    def num_tokens(self, batches: Sequence[Sequence[Example]]) -> int:
+        """Return the tokens of the prompts and answers of these batches (padding not counted)."""
+
+    @abstractmethod
+    def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
+        """Run all jobs, and return their results in the same order.
+
+        A job's result is the same whatever other jobs run with it, but for rounding. A loss that
+        is not finite is returned as it is.
+
+        Raises:
+            cosim.learning.errors.LearningError: an example has no tokens to learn from, or more
+                than the model can read.
+        """
+
+    @abstractmethod
+    def evaluate(self, jobs: Sequence[EvaluationJob]) -> list[Score]:
+        """Judge all jobs, and return their scores in the same order.
+
+        A choice's score is the mean log-likelihood of its tokens after the prompt.
+
+        Raises:
+            cosim.learning.errors.LearningError: a job has no examples, or an example has no
+                tokens to judge, or more than the model can read.
+        """

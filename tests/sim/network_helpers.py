@@ -1,0 +1,123 @@
+"""A world of tabulated gains, and a network over it that keeps every record."""
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import simpy
+
+from cosim.boundary import Payload
+from cosim.radio.error.base import PacketError
+from cosim.radio.packets import segment_bytes
+from cosim.rng import Draws
+from cosim.scenario.tree import Link, Radio, Spectrum, Transport
+from cosim.sim.network import Network
+
+
+class TableWorld:
+    """Devices on a line; the gain of a link at sample k is entry k of its table, repeated."""
+
+    def __init__(self, num_devices, gains, interval_s=math.inf, spacing_m=0.0):
+        self.num_devices = num_devices
+        self._gains = gains  # one array for all links, or by (low, high)
+        self._interval_s = interval_s
+        self._spacing_m = spacing_m
+        self.num_read = 0
+
+    def distance_m(self, src, dst, t_s):
+        return np.asarray(abs(src - dst) * self._spacing_m, float)
+
+    def sample_interval_s(self, src, dst):
+        interval_s = self._interval_s
+        return (
+            interval_s[min(src, dst), max(src, dst)] if isinstance(interval_s, dict) else interval_s
+        )
+
+    def gain(self, src, dst, t_s):
+        low, high = min(src, dst), max(src, dst)
+        table = np.asarray(self._gains[low, high] if isinstance(self._gains, dict) else self._gains)
+        interval_s = self.sample_interval_s(low, high)
+        t_s = np.asarray(t_s, float)
+        self.num_read += t_s.size
+        if math.isinf(interval_s):
+            return np.full(t_s.shape, float(table.flat[0]))
+        return table[np.rint(t_s / interval_s).astype(int) % len(table)].astype(float)
+
+
+class LogisticError(PacketError):
+    """A toy whose loss falls with the SNR and grows with the packet's size."""
+
+    depends_on_snr: ClassVar[bool] = True
+    middle: float = 3.0
+
+    def probability(self, snr, packet_bits):
+        return (
+            1.0
+            / (1.0 + np.exp(np.log(np.maximum(snr, 1e-9) / self.middle) * 2.0))
+            * (packet_bits / (packet_bits + 2000.0))
+        )
+
+
+class ThresholdError(PacketError):
+    """Lost below an SNR, safe from it on."""
+
+    least_snr: float = 1.0
+
+    def probability(self, snr, packet_bits):
+        return np.where(snr < self.least_snr, 1.0, 0.0)
+
+
+class Run:
+    """A network whose records are kept."""
+
+    def __init__(
+        self,
+        world,
+        *,
+        engine="packet_train",
+        rate="shannon",
+        error="none",
+        seed=1,
+        packets=True,
+        check=True,
+        spectrum=(),
+        **transport,
+    ):
+        self.env = simpy.Environment()
+        self.flows, self.packets, self.on_air, self.deliveries = [], [], [], {}
+        self.transport = Transport.model_validate(
+            {"engine": engine, "propagation": False} | transport
+        )
+        self.network = Network(
+            self.env,
+            world,
+            [Radio()] * world.num_devices,
+            Spectrum.model_validate(dict(spectrum)),
+            Link.model_validate({"rate": rate, "error": error}),
+            self.transport,
+            Draws(seed),
+            on_flow=self.flows.append,
+            on_packets=self.packets.append if packets else None,
+            on_air=lambda device, power_w: self.on_air.append((self.env.now, device, power_w)),
+            check=check,
+        )
+
+    def payload(self, src, dst, num_bytes):
+        segment = segment_bytes(self.transport.mtu_bytes, self.transport.header_bytes)
+        return Payload("update", src, dst, 0, num_bytes, segment)
+
+    def send(self, src, dst, num_bytes, power_w=0.2):
+        transfer = self.network.send(self.payload(src, dst, num_bytes), power_w)
+
+        def keep(event):
+            self.deliveries[transfer.flow] = (self.env.now, event.value)
+
+        if transfer.callbacks is None:
+            keep(transfer)
+        else:
+            transfer.callbacks.append(keep)
+        return transfer
+
+    def at(self, t_s, action):
+        timeout = self.env.timeout(t_s - self.env.now)
+        timeout.callbacks.append(lambda _: action())
