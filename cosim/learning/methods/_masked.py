@@ -99,14 +99,16 @@ class Masked(Method):
     `density` is the fraction of B that the mask keeps (the paper's "sparsity rate").
     `combine: concat` keeps each device's own B_j and answers with sum_j alpha_j A_j B_j; `linear`
     is the literal (15)/(18): a cluster's aggregated B meets the sum of its members' alpha_j A_j.
-    `alpha: normalised` makes the alphas of all known devices sum to 1; the paper leaves it open.
+    `alpha` weighs the devices in that sum: `one`, or `normalised` to sum 1 over all known devices.
+    The paper leaves it open. Each product is trained at full strength, so normalised alphas divide
+    what every device has learned by their number.
     """
 
     density: Annotated[float, Field(gt=0, le=1)] = 0.1
     warmup_steps: Annotated[int, Field(ge=1)] = 30
     agg: Aggregation = "count"
     combine: Literal["concat", "linear"] = "concat"
-    alpha: Literal["normalised", "one"] = "normalised"
+    alpha: Literal["one", "normalised"] = "one"
 
     @abstractmethod
     def frozen_a(self, cohort: Cohort, device: int) -> Vector:
