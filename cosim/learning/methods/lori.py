@@ -6,19 +6,18 @@ all layers that keeps a tenth; then B starts again from 0 under that mask, with 
 
 from cosim.learning.adapter import Vector
 from cosim.learning.methods._draw import kaiming_a
-from cosim.learning.methods._masked import Aggregation, Masked
+from cosim.learning.methods._masked import Masked
 from cosim.learning.methods.base import Cohort
 
 
 class Lori(Masked):
-    """LoRI on every device; sent and merged as in P1, with the literal mean.
+    """LoRI on every device; sent and merged as sparse_orthogonal is, so that the two compare.
 
     Resolved: exactly the top `density` of |B| is kept, not what ties with a threshold; every device
     draws an A of its own; the dense run is the device's first training (`warmup_steps`), after
-    which nothing is sent unless `restart` is off.
+    which nothing is sent unless `restart` is off. `agg: mean` is P1's literal aggregation.
     """
 
-    agg: Aggregation = "mean"
     restart: bool = True
 
     def frozen_a(self, cohort: Cohort, device: int) -> Vector:
