@@ -1,6 +1,6 @@
 """The frozen base model of a pool: where it runs, and its logits at chosen positions only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from cosim.learning.adapter import Site
 from cosim.learning.errors import LearningError
+from cosim.learning.model_pool import ModelPool
 from cosim.learning.models.base import BaseModel
 from cosim.learning.pool._tokens import Tokens
+from cosim.learning.tasks.base import Example
 
 Device = Literal["cpu", "cuda"]
 Dtype = Literal["float32", "bfloat16"]
@@ -101,3 +103,21 @@ def _num_multiplied(network: nn.Module, head: nn.Module) -> int:
         if parameter.dim() >= 2 and id(parameter) not in tables and id(parameter) not in heads
     ]
     return sum(parameter.numel() for parameter in (*others, *heads.values()))
+
+
+class FrozenModelPool(ModelPool):
+    """What running pools over one frozen model share."""
+
+    def __init__(self, model: FrozenModel) -> None:
+        self._model = model
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        return self._model.sites
+
+    @property
+    def num_parameters(self) -> int:
+        return self._model.num_parameters
+
+    def num_tokens(self, batches: Sequence[Sequence[Example]]) -> int:
+        return self._model.tokens.count(batches)

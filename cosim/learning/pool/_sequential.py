@@ -2,30 +2,14 @@
 
 from collections.abc import Sequence
 
-from cosim.learning.adapter import Site
-from cosim.learning.model_pool import EvaluationJob, ModelPool, Score, TrainingJob, TrainingResult
+from cosim.learning.model_pool import EvaluationJob, Score, TrainingJob, TrainingResult
 from cosim.learning.pool._check import check_layouts
-from cosim.learning.pool._frozen import FrozenModel
+from cosim.learning.pool._frozen import FrozenModelPool
 from cosim.learning.pool._peft import judge_one, train_one
-from cosim.learning.tasks.base import Example
 
 
-class SequentialModelPool(ModelPool):
+class SequentialModelPool(FrozenModelPool):
     """The running pool of kind `sequential`."""
-
-    def __init__(self, model: FrozenModel) -> None:
-        self._model = model
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        return self._model.sites
-
-    @property
-    def num_parameters(self) -> int:
-        return self._model.num_parameters
-
-    def num_tokens(self, batches: Sequence[Sequence[Example]]) -> int:
-        return self._model.tokens.count(batches)
 
     def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
         check_layouts(self.sites, [job.adapter for job in jobs])

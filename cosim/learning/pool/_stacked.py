@@ -3,34 +3,21 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from cosim.learning.adapter import Site
-from cosim.learning.model_pool import EvaluationJob, ModelPool, Score, TrainingJob, TrainingResult
+from cosim.learning.model_pool import EvaluationJob, Score, TrainingJob, TrainingResult
 from cosim.learning.pool._check import check_layouts
-from cosim.learning.pool._frozen import FrozenModel
+from cosim.learning.pool._frozen import FrozenModel, FrozenModelPool
 from cosim.learning.pool._scoring import evaluate
 from cosim.learning.pool._training import train
-from cosim.learning.tasks.base import Example
 
 _OPTIMIZERS: tuple[Literal["adamw", "sgd"], ...] = ("adamw", "sgd")
 
 
-class StackedModelPool(ModelPool):
+class StackedModelPool(FrozenModelPool):
     """The running pool of kind `stacked`."""
 
     def __init__(self, model: FrozenModel, max_tokens: int) -> None:
-        self._model = model
+        super().__init__(model)
         self._max_tokens = max_tokens
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        return self._model.sites
-
-    @property
-    def num_parameters(self) -> int:
-        return self._model.num_parameters
-
-    def num_tokens(self, batches: Sequence[Sequence[Example]]) -> int:
-        return self._model.tokens.count(batches)
 
     def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
         check_layouts(self.sites, [job.adapter for job in jobs])
