@@ -4,6 +4,7 @@ Exit status: 0 done, 1 the run failed, 2 bad input, 130 interrupted. A user's mi
 on the error stream, never a traceback.
 """
 
+import errno
 import itertools
 import json
 import shlex
@@ -82,7 +83,8 @@ def run(
                 check=check,
                 force=force,
             )
-        _report(result, scenario, quiet=quiet)
+        with _saying_it_is_finished(result):
+            _report(result, scenario, quiet=quiet)
         if profile:
             _say_profile(seconds)
 
@@ -95,7 +97,7 @@ def validate(file: ScenarioFile, overrides: OverrideWords = None) -> None:
         scenario = loaded.scenario
         typer.echo(
             f"{file}: good; {scenario.name}, seed {scenario.seed}, {scenario.duration}, "
-            f"{scenario.num_devices} devices"
+            f"{_devices(scenario)}"
         )
 
 
@@ -244,13 +246,14 @@ def _status(error: Exception) -> int | None:
         return BAD_INPUT
     if "LearningError" in names:
         return FAILED
-    return BAD_INPUT if _is_of_a_path(error) else None
+    if _is_of_a_path(error):
+        return BAD_INPUT
+    return FAILED if isinstance(error, OSError) and error.errno == errno.ENOSPC else None
 
 
 def _is_of_a_path(error: Exception) -> TypeGuard[OSError]:
-    """Tell a path of the user's that cannot be written, or is not what it must be."""
-    kinds = PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError
-    return isinstance(error, kinds) and error.filename is not None
+    """Tell a path that cannot be read or written, or is not what it must be."""
+    return isinstance(error, OSError) and error.filename is not None
 
 
 def _load(file: Path, overrides: Sequence[str]) -> "Loaded":
@@ -267,9 +270,14 @@ def _say_what_would_run(scenario: "Scenario", out: Path) -> None:
     from cosim.results.run_folder import folder_name  # noqa: PLC0415
     from cosim.scenario.dump import dump  # noqa: PLC0415
 
-    typer.echo(f"# {scenario.num_devices} devices, {scenario.duration}")
+    typer.echo(f"# {_devices(scenario)}, {scenario.duration}")
     typer.echo(f"# into {out / folder_name(scenario)}")
     typer.echo(dump(scenario), nl=False)
+
+
+def _devices(scenario: "Scenario") -> str:
+    count = scenario.num_devices
+    return "1 device" if count == 1 else f"{count} devices"
 
 
 @contextmanager
@@ -297,6 +305,17 @@ def _pointing_at_the_folder(scenario: "Scenario", out: Path) -> Iterator[None]:
     except (LearningError, KeyboardInterrupt) as error:
         folder = out / folder_name(scenario)
         error.add_note(f"what was recorded until then is in {folder}")
+        raise
+
+
+@contextmanager
+def _saying_it_is_finished(result: "Run") -> Iterator[None]:
+    """Say that a run is whole when it is interrupted after its end, while figures are drawn."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        again = f"cosim plot {shlex.quote(str(result.path))}"
+        error.add_note(f"the run is finished; its figures may not be: {again}")
         raise
 
 

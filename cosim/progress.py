@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from cosim.boundary import Evaluation
@@ -17,7 +18,10 @@ _PLAIN_INTERVAL_S = 10.0  # wall seconds between plain lines
 
 
 class _Status(ProgressColumn):
-    """Round, simulated time, loss and accuracy."""
+    """Round, simulated time, loss and accuracy, in one line that a narrow terminal cuts."""
+
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True, overflow="ellipsis"))
 
     def render(self, task: Task) -> Text:
         return Text(task.fields.get("status", ""))
@@ -56,15 +60,19 @@ class LiveProgress(Observer):
 
     def on_plan(self, plan: Plan, trigger: str) -> None:
         """Say when and why clusters changed."""
-        text = f"t = {plan.t_s:.1f} s  plan {plan.index}: {plan.num_clusters} clusters ({trigger})"
+        clusters = "1 cluster" if plan.num_clusters == 1 else f"{plan.num_clusters} clusters"
+        text = f"t = {plan.t_s:.1f} s  plan {plan.index}: {clusters} ({trigger})"
         self._console.print(text, highlight=False)
 
     def on_round(self, record: RoundRecord) -> None:
         """Move the bar on, or print a line now and then."""
-        status = (
-            f"round {record.round}  t = {record.t_s:.1f} s  loss {record.loss_mean:.3f}  "
-            f"round took {record.t_s - record.start_s:.2f} s  accuracy {self._accuracy:.1%}"
-        )
+        parts = [f"round {record.round}", f"t = {record.t_s:.1f} s"]
+        if not math.isnan(record.loss_mean):
+            parts.append(f"loss {record.loss_mean:.3f}")
+        parts.append(f"round took {record.t_s - record.start_s:.2f} s")
+        if not math.isnan(self._accuracy):
+            parts.append(f"accuracy {self._accuracy:.1%}")
+        status = "  ".join(parts)
         if self._bar is not None:
             done = record.round if self._duration.rounds else record.t_s
             self._bar.update(self._task, completed=done, status=status)

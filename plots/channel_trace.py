@@ -7,7 +7,8 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
@@ -34,6 +35,15 @@ class ChannelTrace(Figure):
     link: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
     start_s: Annotated[Seconds, Field(ge=0)] = 0.0
     length_s: Annotated[Seconds, Field(gt=0)] = 2.0
+
+    @field_validator("link")
+    @classmethod
+    def _joins_two(cls, link: tuple[int, int] | None) -> tuple[int, int] | None:
+        if link is not None and link[0] == link[1]:
+            raise PydanticCustomError(
+                "link", "expected two devices, got {device} twice", {"device": link[0]}
+            )
+        return link
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw the gain and annotate Doppler shift and distance."""
@@ -74,7 +84,7 @@ class ChannelTrace(Figure):
                 raise FigureError(f"run {run.path} has no links; name one with `link: [0, 1]`")
             first = links.iloc[0]
             return int(first["src"]), int(first["dst"])
-        if max(self.link) >= num_devices or self.link[0] == self.link[1]:
+        if max(self.link) >= num_devices:
             raise FigureError(
                 f"link: expected two devices of 0 to {num_devices - 1}, got {list(self.link)}"
             )

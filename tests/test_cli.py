@@ -1,5 +1,6 @@
 """The command line: exit statuses, messages instead of tracebacks, and what each command prints."""
 
+import errno
 import json
 import os
 import subprocess
@@ -43,6 +44,11 @@ def test_validate(call):
     )
     status, out, _ = call("validate", "a.yaml", "seed=5", "devices.0.count=4")
     assert (status, out) == (0, "a.yaml: good; small, seed 5, 20 rounds, 4 devices\n")
+
+
+def test_validate_counts_one_device(call):
+    Path("a.yaml").write_text("name: small\ndevices: [{count: 1}]\n", encoding="utf-8")
+    assert call("validate", "a.yaml")[1] == "a.yaml: good; small, seed 1, 20 rounds, 1 device\n"
 
 
 def test_mistakes_are_lines_and_status_2(call):
@@ -210,12 +216,6 @@ def test_init_below_a_file(call):
     assert call("init", "file/mine")[::2] == (2, "file/mine: Not a directory\n")
 
 
-def test_run_into_a_file(call):
-    Path("a.yaml").write_text("seed: 1\n", encoding="utf-8")
-    status, _, err = call("run", "a.yaml", "--out", "a.yaml")
-    assert (status, err) == (2, "a.yaml: File exists\n")
-
-
 def test_plot_of_no_run(call):
     status, out, err = call("plot", "nothing")
     assert (status, out) == (2, "")
@@ -374,3 +374,48 @@ def test_versions_are_compared_by_number(version, numbers):
     from cosim import doctor
 
     assert doctor._numbers(version) == numbers
+
+
+def test_a_folder_of_runs_that_cannot_be_is_a_message(call):
+    Path("a.yaml").write_text("learning: {pool: none}\n", encoding="utf-8")
+    words = ("run", "a.yaml", "--quiet", "--out")
+    assert call(*words, "a.yaml") == (
+        2,
+        "",
+        "a.yaml: expected a folder to make run folders in, got a file\n",
+    )
+    status, out, err = call(*words, "b" * 300)
+    assert (status, out, err) == (2, "", f"{'b' * 300}: File name too long\n")
+
+
+def test_a_finished_run_says_how_to_run_again(call):
+    Path("a.yaml").write_text("duration: 1 round\nlearning: {pool: none}\n", encoding="utf-8")
+    assert call("run", "a.yaml", "--quiet")[0] == 0
+    status, _, err = call("run", "a.yaml", "--quiet")
+    assert status == 2
+    assert "--force" in err
+    assert call("run", "a.yaml", "--quiet", "--force")[0] == 0
+
+
+def test_a_full_disk_is_a_message(call, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    Path("a.yaml").write_text("duration: 1 round\nlearning: {pool: none}\n", encoding="utf-8")
+    monkeypatch.setattr("cosim.results.tables.Recorder.add", full)
+    assert call("run", "a.yaml", "-q") == (1, "", "cosim: [Errno 28] No space left on device\n")
+
+
+def test_an_interrupt_while_figures_are_drawn_points_at_the_finished_run(call, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    Path("a.yaml").write_text("duration: 1 round\nlearning: {pool: none}\n", encoding="utf-8")
+    monkeypatch.setattr("cosim.results.draw.draw_figures", interrupted)
+    status, _, err = call("run", "a.yaml", "-q")
+    (folder,) = Path("runs").iterdir()
+    assert status == 130
+    assert err.splitlines() == [
+        "cosim: interrupted",
+        f"the run is finished; its figures may not be: cosim plot {folder}",
+    ]

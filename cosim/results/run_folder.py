@@ -11,6 +11,7 @@ another name and moved into place, and the manifest is replaced whole: a process
 leaves a folder whose outcome still reads `running`.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -164,8 +165,12 @@ class RunFolder:
         Raises:
             RunExists: there is a finished run and no force, a run going on, or a folder of that
                 name that is no run.
+            OSError: no folder can be made there.
         """
         path = out_dir / folder_name(scenario)
+        if out_dir.exists() and not out_dir.is_dir():
+            reason = "expected a folder to make run folders in, got a file"
+            raise NotADirectoryError(errno.ENOTDIR, reason, str(out_dir))
         out_dir.mkdir(parents=True, exist_ok=True)
         replaced = _may_replace(path, force) if path.exists() else ""
         manifest = Manifest(
@@ -243,7 +248,7 @@ def _may_replace(path: Path, force: bool) -> str:
         raise RunExists(
             path,
             "this run is finished, and the same scenario and seed give the same numbers; "
-            "use what is there, or force it to run again",
+            "use what is there, or run it again with --force (force=True from Python)",
         )
     return manifest.outcome
 

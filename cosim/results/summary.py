@@ -64,13 +64,14 @@ class Summary:
         all_accuracy: mean over all devices and tasks.
         time_to_accuracy: with the target that was asked for; by default the first accuracy plus
             80 % of the gain from there to the best. None without a gain.
-        time_s: simulated time at the end of the last round, or at the last evaluation.
+        time_s: simulated time at the end of the last round, evaluation or transfer.
         bits_sent: on the air, headers and repetitions counted.
         bits_delivered: of payloads.
         collision_rate: mean over rounds.
         num_late: updates that missed their deadline.
         num_lost: transfers that were not delivered whole.
         num_flows: transfers in all.
+        num_lost_packets: packets that did not arrive, of all transfers.
         triggers: number of plans by what caused them, in order of appearance; numbers in what
             caused them are left out, so that causes of one sort count together.
     """
@@ -116,7 +117,7 @@ def summarise(run: Run, target: float | None = None) -> Summary:
         _NUMBER.sub("\u2026", reason)
         for reason in plans.drop_duplicates("plan").sort_values("plan")["trigger"]
     )
-    ends = [*rounds["t_s"].tail(1), *evaluations["t_s"].tail(1)]
+    ends = [*rounds["t_s"].tail(1), *evaluations["t_s"].tail(1), *flows["end_s"].tail(1)]
     return Summary(
         run=run,
         own_accuracy=_change(own),
@@ -126,14 +127,15 @@ def summarise(run: Run, target: float | None = None) -> Summary:
         time_s=max(map(float, ends), default=0.0),
         num_rounds=len(rounds),
         num_devices=int(plans["device"].nunique()),
-        bits_sent=float(rounds["bits_sent"].sum()),
-        bits_delivered=float(rounds["bits_delivered"].sum()),
+        # Of the transfers: the rounds miss those that ended after the last round had closed.
+        bits_sent=float(flows["air_bits"].sum()),
+        bits_delivered=float(flows["delivered_bits"].sum()),
         energy_j=float(rounds["energy_j"].sum()),
         collision_rate=float(rounds["collision_rate"].mean()),
         num_late=int(rounds["num_late"].sum()),
         num_lost=int((flows["outcome"] != "delivered").sum()),
         num_flows=len(flows),
-        num_lost_packets=int(rounds["num_lost_packets"].sum()),
+        num_lost_packets=int(flows["num_lost"].sum()),
         triggers=tuple(triggers.items()),
     )
 

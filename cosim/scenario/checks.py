@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from cosim import units
 from cosim.plugin import kind_of
 from cosim.scenario.document import Path
@@ -16,6 +18,7 @@ _DEVICE_KEYS = ("device", "devices", "link", "links")
 def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     """Yield the path and the message of every mistake between keys that are right by themselves."""
     yield from _groups(scenario)
+    yield from _positions(scenario)
     yield from _transport(scenario)
     yield from _figures(scenario)
 
@@ -47,6 +50,19 @@ def _groups(scenario: Scenario) -> Iterator[tuple[Path, str]]:
                 ("devices", index, "group"),
                 f"expected a name of its own for each group, got {group.group!r}, "
                 f"which devices.{before} has",
+            )
+
+
+def _positions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    area = scenario.area
+    for index, group in enumerate(scenario.devices):
+        position_m = getattr(group.mobility, "position_m", None)
+        if position_m is not None and not area.contains(np.array(position_m)):
+            x0, y0, x1, y1 = area.extent_m()
+            yield (
+                ("devices", index, "mobility", "position"),
+                f"expected a point in the area ({kind_of(area)}, x {x0:g} to {x1:g} m, "
+                f"y {y0:g} to {y1:g} m), got [{position_m[0]:g} m, {position_m[1]:g} m]",
             )
 
 

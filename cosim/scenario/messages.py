@@ -134,6 +134,8 @@ def _message(one: _Located) -> str:
     if kind in _WANTED:
         meant = _MEANT.get(given) if kind == "bool_type" and isinstance(given, str) else None
         hint = f"; did you mean {meant}?" if meant else ""
+        if kind == "tuple_type" and isinstance(given, str) and one.place.is_open_list:
+            hint = f"; did you mean [{given}]?"
         return f"expected {_WANTED[kind]}{got}{hint}"
     if kind in _LIMITS:
         words, key = _LIMITS[kind]

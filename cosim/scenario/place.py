@@ -58,6 +58,14 @@ class Place:
         return any(isinstance(each, Kind) for each in _parts(self.annotation))
 
     @property
+    def is_open_list(self) -> bool:
+        """Whether a list of any length is expected here."""
+        return any(
+            get_origin(each) is tuple and get_args(each)[-1:] == (Ellipsis,)
+            for each in _branches(self.annotation)
+        )
+
+    @property
     def dimension(self) -> Dimension | None:
         """The dimension of the numbers here, if they have one."""
         return _dimension(self.annotation)

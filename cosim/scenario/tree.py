@@ -83,9 +83,9 @@ class Link(Section):
 class Transport(Section):
     """How a payload becomes packets and what happens to lost ones.
 
-    `mtu_bytes` holds header and data of one packet. With `reliable` a lost packet is sent again,
-    up to `max_attempts` times in all; with `best_effort` it is sent once. A transfer that is not
-    complete `deadline_s` after its start expires.
+    `mtu_bytes` holds header and data of one packet. With `reliable` a packet is sent up to
+    `max_attempts` times in all, 8 if that is left out; with `best_effort` it is sent once. A
+    transfer that is not complete `deadline_s` after its start expires.
     """
 
     mtu_bytes: Annotated[Bytes, Positive] = 1500.0
@@ -160,7 +160,7 @@ class Record(Section):
 class Scenario(Section):
     """One run, from its seed to its figures."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "scenario"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")] = "scenario"
     seed: Annotated[int, Field(ge=0)] = 1
     duration: Span = Span(rounds=20)
     plugins: tuple[str, ...] = ()

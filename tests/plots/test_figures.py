@@ -75,7 +75,6 @@ def test_a_run_without_rows_is_a_message(kind, message, empty_run, tmp_path):
     ("kind", "keys", "message"),
     [
         ("channel_trace", {"link": (0, 8)}, "expected two devices of 0 to 7, got [0, 8]"),
-        ("channel_trace", {"link": (3, 3)}, "expected two devices of 0 to 7, got [3, 3]"),
         ("packet_timeline", {"flow": 10**6}, "got 1000000"),
         ("task_device_heatmap", {"round": 3}, "no evaluation after round 3; there are 0, 2, 4"),
         ("topology_map", {"at": ("1 s", "2 s", "3 s", "4 s", "5 s")}, "at most 4 times, got 5"),

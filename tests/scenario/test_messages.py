@@ -17,6 +17,24 @@ MISTAKES = {
         f"1:1 chanel: expected one of {TOP_KEYS}, got the unknown key 'chanel'; "
         "did you mean 'channel'?",
     ),
+    "one name in place of a list": (
+        "topology: {triggers: on_start}\n",
+        "1:12 topology.triggers: expected a list, got 'on_start'; did you mean [on_start]?",
+    ),
+    "a position outside the area": (
+        "devices: [{mobility: {kind: static, position: [300 m, 2 m]}}]\n",
+        "1:37 devices.0.mobility.position: expected a point in the area (disc, x -200 to 200 m, "
+        "y -200 to 200 m), got [300 m, 2 m]",
+    ),
+    "a link of a device to itself": (
+        "plots: [{kind: channel_trace, link: [3, 3]}]\n",
+        "1:31 plots.0.link: expected two devices, got 3 twice",
+    ),
+    "a name too long for a folder": (
+        f"name: {'a' * 101}\n",
+        "1:1 name: expected text that matches ^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$, "
+        f"got '{'a' * 57}...'",
+    ),
     "unknown key of a section": (
         "channel:\n  carier: 3 GHz\n",
         "2:3 channel.carier: expected one of carrier, path_loss, fading, range, sample_interval, "
@@ -165,7 +183,7 @@ MISTAKES = {
     ),
     "pattern": (
         "name: my run\n",
-        "1:1 name: expected text that matches ^[A-Za-z0-9][A-Za-z0-9_.-]*$, got 'my run'",
+        "1:1 name: expected text that matches ^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$, got 'my run'",
     ),
     "span without unit": (
         "duration: 20\n",
