@@ -83,7 +83,7 @@ def run(
                 check=check,
                 force=force,
             )
-        with _saying_it_is_finished(result):
+        with _saying_it_is_finished(result), seconds.part("figures"):
             _report(result, scenario, quiet=quiet)
         if profile:
             _say_profile(seconds)
@@ -324,21 +324,25 @@ def _report(result: "Run", scenario: "Scenario", *, quiet: bool) -> None:
     from cosim.results.render import table, text  # noqa: PLC0415
     from cosim.results.summary import summarise  # noqa: PLC0415
 
-    figures = draw_figures(scenario.plots, [result], default_out_dir([result]))
+    if not quiet:
+        summary = summarise(result)
+        if sys.stdout.isatty():
+            from rich.console import Console  # noqa: PLC0415
+
+            Console().print(table(summary))
+        else:
+            typer.echo(text(summary))
+    folder = default_out_dir([result])
+    figures = draw_figures(scenario.plots, [result], folder)
     for drawn in figures:
         if drawn.problem:
             typer.echo(f"{drawn.figure}: {drawn.problem}", err=True)
     if quiet:
         typer.echo(result.path)
         return
-    summary = summarise(result)
-    if sys.stdout.isatty():
-        from rich.console import Console  # noqa: PLC0415
-
-        Console().print(table(summary))
-    else:
-        typer.echo(text(summary))
-    typer.echo(f"\nfigures again: cosim plot {shlex.quote(str(result.path))}")
+    if figures:
+        typer.echo(f"figures                  {folder}")
+    typer.echo(f"\nplot again with: cosim plot {shlex.quote(str(result.path))}")
 
 
 def _say_profile(profile: "Profile") -> None:

@@ -133,6 +133,8 @@ def _draw_one(figure: Figure, runs: Sequence[Run], stem: Path) -> Drawn:
         return Drawn(name, draw(figure, runs).save(stem))
     except (FigureError, RunError) as error:
         return Drawn(name, problem=str(error))
+    except Exception as error:  # one figure's bug must not cost the others
+        return Drawn(name, problem=f"failed with {type(error).__name__}: {error}")
 
 
 def _name(figure_class: type[Figure]) -> str:

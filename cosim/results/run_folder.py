@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from cosim import __version__
+from cosim.results.undisturbed import undisturbed
 from cosim.scenario.dump import dump
 from cosim.scenario.tree import Scenario
 
@@ -222,12 +223,13 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
-            self.finish()
-        elif isinstance(error, Exception):
-            self.finish("failed", f"{type(error).__name__}: {error}")
-        else:  # KeyboardInterrupt, SystemExit
-            self.finish("interrupted")
+        with undisturbed():
+            if error is None:
+                self.finish()
+            elif isinstance(error, Exception):
+                self.finish("failed", f"{type(error).__name__}: {error}")
+            else:  # KeyboardInterrupt, SystemExit
+                self.finish("interrupted")
 
 
 def _may_replace(path: Path, force: bool) -> str:

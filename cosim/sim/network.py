@@ -28,61 +28,11 @@ from cosim.sim.engines.band import Band
 from cosim.sim.engines.base import Airing, Engine, Flow, Medium, Timer, Uniforms
 from cosim.sim.engines.packet_train import PacketTrain
 from cosim.sim.engines.per_packet import PerPacket
+from cosim.sim.records import FlowRecord, PacketRecord
 from cosim.world.constants import SPEED_OF_LIGHT_MPS
 from cosim.world.world import World
 
 _ENGINES: dict[str, type[Engine]] = {"packet_train": PacketTrain, "per_packet": PerPacket}
-
-
-@dataclass(frozen=True, slots=True)
-class FlowRecord:
-    """One transfer: a row of the table `flows`.
-
-    Attributes:
-        payload_bits: application bits, without headers.
-        num_attempts: attempts begun.
-        num_lost: packets that did not arrive, for whatever reason.
-        energy_j: transmit power times time on the air.
-        air_bits: bits on the air, headers and repeated attempts counted.
-        delivered_bits: application bits of the packets that arrived.
-    """
-
-    flow: int
-    round: int
-    kind: str
-    src: int
-    dst: int
-    start_s: float
-    end_s: float
-    payload_bits: float
-    num_packets: int
-    num_attempts: int
-    num_lost: int
-    outcome: Outcome
-    energy_j: float
-    air_bits: float
-    delivered_bits: float
-
-
-@dataclass(frozen=True)
-class PacketRecord:
-    """The packets of one transfer that were begun: K rows of the table `packets`.
-
-    Attributes:
-        flow: number of the transfer.
-        packet: which packets, [K].
-        start_s: start of each one's first attempt, [K].
-        end_s: end on the air of its last attempt, or when that was cut, [K].
-        num_attempts: attempts begun, [K].
-        delivered: whether it arrived, [K].
-    """
-
-    flow: int
-    packet: NDArray[np.int64]
-    start_s: NDArray[np.float64]
-    end_s: NDArray[np.float64]
-    num_attempts: NDArray[np.int64]
-    delivered: NDArray[np.bool_]
 
 
 class Transfer(simpy.Event):

@@ -16,6 +16,7 @@ from cosim.results.profile import Profile
 from cosim.results.run import Run
 from cosim.results.run_folder import RunFolder
 from cosim.results.tables import Recorder
+from cosim.results.undisturbed import undisturbed
 from cosim.rng import Draws
 from cosim.scenario.tree import Scenario
 from cosim.sim.observer import Observer
@@ -83,7 +84,8 @@ def simulate(
             with profile.part("recording"):
                 sim.learner.save(folder.path / "adapters")
         finally:
-            recorder.close()
+            with undisturbed():
+                recorder.close()
     return Run(folder.path)
 
 
@@ -122,6 +124,8 @@ def _run_events(sim: Simulation) -> None:
     else:
         sim.env.run(until=sim.env.timeout(end_s) | loop)
     sim.network.finish()
+    if sim.books.open:  # a round that the end of the run has cut off
+        sim.close_books()
     if not sim.is_evaluated:
         sim.evaluate(sim.books.round)
 

@@ -18,8 +18,9 @@ from cosim.results.tables import Recorder
 from cosim.rng import Draws
 from cosim.scenario.tree import DeviceGroup, Scenario
 from cosim.sim.energy import EnergyMeter
-from cosim.sim.network import FlowRecord, Network, PacketRecord
+from cosim.sim.network import Network
 from cosim.sim.observer import Observer, RoundRecord
+from cosim.sim.records import FlowRecord, PacketRecord
 from cosim.sim.replan import Replanner
 from cosim.world.world import World
 
@@ -36,6 +37,7 @@ class RoundBooks:
     bits_delivered: float = 0.0
     num_late: int = 0
     num_lost_packets: int = 0
+    open: bool = True
 
 
 class Simulation:
@@ -64,7 +66,7 @@ class Simulation:
         self.alive = np.ones(len(self.groups), dtype=np.bool_)
         self.inbox: list[list[Delivery]] = [[] for _ in self.groups]
         self.training: set[int] = set()
-        self.books = RoundBooks(0, 0.0, 0.0)
+        self.books = RoundBooks(0, 0.0, 0.0, open=False)
         self._evaluated_s, self._evaluated_round = -math.inf, -1
         self._left = [self.env.event() for _ in self.groups]
         self.energy = EnergyMeter(
@@ -172,6 +174,7 @@ class Simulation:
     def close_books(self) -> None:
         """Record the round that has ended."""
         books, plan = self.books, self.plan
+        books.open = False
         record = RoundRecord(
             round=books.round,
             t_s=self.now_s,

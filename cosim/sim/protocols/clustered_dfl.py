@@ -24,9 +24,11 @@ class ClusteredDfl(Protocol):
     Attributes:
         inner_rounds: clusters exchange after every so many rounds (E).
         round_deadline_s: a round closes this long after it began even if devices still train or
-            updates are still on their way; None waits for all.
+            updates are still on their way; None waits for all. An exchange that is due comes
+            after, and takes the time it takes.
         late: what becomes of an update that arrives after its round has closed: `drop` it, or
-            `stale`: aggregate it in the next round with a lower weight.
+            `stale`: aggregate it in the next round with a lower weight. Either way its packets
+            stay on the air, and use the band, until they are through or `transport.deadline`.
         staleness: the factor on a late update's weight for every round that it is late.
     """
 
