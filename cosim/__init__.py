@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cosim.version import VERSION
+
 if TYPE_CHECKING:
     from cosim.results.run import Run
     from cosim.scenario.tree import Scenario
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["__version__", "load", "run"]
 
 

@@ -38,7 +38,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from cosim import units
-from cosim.scenario.wording import did_you_mean, one_of, show
+from cosim.wording import did_you_mean, one_of, show
 
 
 class Section(BaseModel):

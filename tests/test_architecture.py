@@ -32,7 +32,8 @@ FLOORS = {
     "cosim.units": 0,
     "cosim.rng": 0,
     "cosim.plugin": 0,
-    "cosim.__version__": 0,  # a text, not what the package offers
+    "cosim.version": 0,
+    "cosim.wording": 0,
     "cosim.scenario": 0,
 }
 # Libraries, and the only packages that may name them.
@@ -215,8 +216,8 @@ ALLOWED = {
         "cosim.radio.x",
         "from .budget import power\nfrom cosim.radio import budget\n",
     ),
-    "the version": ("cosim.results.x", "from cosim import __version__\n"),
-    "floor 0": ("cosim.units", "from cosim.scenario.wording import show\n"),
+    "the version": ("cosim.results.x", "from cosim.version import VERSION\n"),
+    "floor 0": ("cosim.units", "from cosim.wording import show\n"),
     "at home": ("cosim.learning.x", "import torch\ndef f():\n    from peft import LoraModel\n"),
     "what only sounds alike": ("cosim.radio.x", "import torchlike\nimport simpyx\n"),
     "finding kinds": ("cosim.plugin", "import importlib\nimportlib.import_module(name)\n"),

@@ -26,10 +26,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from cosim import __version__
 from cosim.results.undisturbed import undisturbed
 from cosim.scenario.dump import dump
 from cosim.scenario.tree import Scenario
+from cosim.version import VERSION
 
 Outcome = Literal["running", "finished", "failed", "interrupted"]
 
@@ -122,7 +122,7 @@ def content_hash(scenario: Scenario) -> str:
     """Return a short hash of what decides a run's numbers, but its seed: scenario and version."""
     # The seed has its own part of the folder's name; figures are drawn from the tables.
     content = scenario.model_copy(update={"seed": 0, "plots": ()})
-    text = f"cosim {__version__}\n{dump(content)}"
+    text = f"cosim {VERSION}\n{dump(content)}"
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARS]
 
 
@@ -261,7 +261,7 @@ def _now() -> str:
 
 def _versions() -> dict[str, str]:
     """Versions by their package metadata: nothing is imported to be asked."""
-    versions = {"python": sys.version.split()[0], "cosim": __version__}
+    versions = {"python": sys.version.split()[0], "cosim": VERSION}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)

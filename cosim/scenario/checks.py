@@ -9,7 +9,7 @@ from cosim import units
 from cosim.plugin import kind_of
 from cosim.scenario.document import Path
 from cosim.scenario.tree import Scenario
-from cosim.scenario.wording import show
+from cosim.wording import show
 
 # Keys of a figure or a kind that hold numbers of devices.
 _DEVICE_KEYS = ("device", "devices", "link", "links")

@@ -17,7 +17,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from cosim.scenario.errors import Mark, Problem
-from cosim.scenario.wording import dotted, show
+from cosim.wording import dotted, show
 
 Path = tuple[str | int, ...]
 

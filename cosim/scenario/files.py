@@ -13,7 +13,7 @@ from typing import Any
 from cosim import units
 from cosim.scenario.document import Document, has, parse
 from cosim.scenario.errors import Mark, Problem
-from cosim.scenario.wording import nearest, show
+from cosim.wording import nearest, show
 
 
 def read(path: Path) -> tuple[Document, tuple[Path, ...]]:

@@ -18,7 +18,7 @@ from cosim.scenario.messages import mark_of, translate
 from cosim.scenario.overrides import Overrides, apply, read_overrides
 from cosim.scenario.place import Place
 from cosim.scenario.tree import Scenario
-from cosim.scenario.wording import dotted
+from cosim.wording import dotted
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from cosim.scenario.document import Document, Path
 from cosim.scenario.errors import Mark, Problem
 from cosim.scenario.place import Place
-from cosim.scenario.wording import did_you_mean, dotted, nearest, one_of, show
+from cosim.wording import did_you_mean, dotted, nearest, one_of, show
 
 _WANTED = {
     "int_type": "a whole number",

@@ -15,7 +15,7 @@ from cosim.plugin import Section, plain
 from cosim.scenario.document import Document, Path, has, parse_value
 from cosim.scenario.errors import Mark, Problem
 from cosim.scenario.place import ABSENT, Place
-from cosim.scenario.wording import dotted, show
+from cosim.wording import dotted, show
 
 Overrides = Iterable[str] | Mapping[str, Any]
 

@@ -45,7 +45,7 @@ def test_the_hash_is_of_what_decides_the_numbers(monkeypatch):
     assert content_hash(scenario(plots=("delay_cdf",))) == base
     assert content_hash(scenario(channel={"range": "400 m"})) != base
     assert folder_name(scenario(seed=7)) == f"synthetic-{base}-s7"
-    monkeypatch.setattr("cosim.results.run_folder.__version__", "99.0")
+    monkeypatch.setattr("cosim.results.run_folder.VERSION", "99.0")
     assert content_hash(scenario()) != base
 
 
