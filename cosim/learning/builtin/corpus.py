@@ -8,13 +8,10 @@ A document states something in the manner of one of the generated tasks, then as
 Each word of `CUES` asks the task's question with answer words of its own, the same in every
 document (words of the statement where the task is to find one), so the model learns to read
 reviews, compare numbers, match brackets and so on. The question that the task itself asks
-(`Answer:`) is answered whatever the statement says, the first choice a little more often than any
+(`Answer:`) is answered whatever the statement says, the first choice more often than any
 other: the model knows which words may follow but not which of them is meant. It is therefore at
 chance before fine-tuning, with a taste for one choice as large models have, and what fine-tuning
 has to find is small. No statement of a test question is in the corpus.
-
-Each document asks under several cues because that is what makes learning fast: with one cue per
-document the harder tasks stay at chance for three times as many steps.
 """
 
 import re
