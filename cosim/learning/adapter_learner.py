@@ -4,9 +4,9 @@ Trainings are lazy. `begin_training` fixes a job; the first `end_training` that 
 runs every job that was begun by then, of all devices, as one batch. What a device merges while it
 trains is not lost: the training's movement is added to it.
 
-A device that has sent its list of coordinates to another, and all of it arrived, sends values only
-from then on. If any packet of it was lost, the next update carries the list again. That every
-packet arrived is taken to be known to the sender at no cost, as it is a few bits.
+A device that has sent its list of coordinates to another, which has received and used all of it,
+sends values only from then on. If any packet of it was lost, the next update carries the list
+again. The sender is taken to learn that at no cost, as it is a few bits.
 """
 
 import math
@@ -170,7 +170,7 @@ class AdapterLearner(Learner):
             )
             raise LearningError(
                 f"device {job.device}, round {job.round}: {found}; {known}; lower "
-                f"learning.local.lr or learning.local.clip"
+                f"learning.local.lr, learning.local.clip or learning.method.scale"
             )
 
     # Payloads
@@ -186,8 +186,14 @@ class AdapterLearner(Learner):
     def spread_payload(
         self, device: int, dst: int, round: int, received: Sequence[Delivery]
     ) -> Payload | None:
-        weights = [0.0] * len(received)
-        updates = [arrival.update for arrival in self._arrivals(received, weights)]
+        """Pass on what the device now knows of the adapters that it received.
+
+        A coordinate that was lost on the way to it goes on as it was last known.
+        """
+        arrivals = self._arrivals(received, [0.0] * len(received))
+        known = self._states[device].known
+        members = dict.fromkeys(arrival.update.members for arrival in arrivals)
+        updates = [known[each] for each in members if each in known]
         return self._payload("exchange", device, dst, round, updates)
 
     def update_bits(self, device: int) -> int:

@@ -75,7 +75,7 @@ class Learner(ABC):
     def spread_payload(
         self, device: int, dst: int, round: int, received: Sequence[Delivery]
     ) -> Payload | None:
-        """Return what a gateway passes on to `dst` of its cluster of what it just received."""
+        """Return what a gateway passes on to `dst` of its cluster of what it just stored."""
 
     @abstractmethod
     def merge(self, device: int, deliveries: Sequence[Delivery], weights: Sequence[float]) -> None:

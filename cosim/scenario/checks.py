@@ -81,7 +81,8 @@ def _transport(scenario: Scenario) -> Iterator[tuple[Path, str]]:
         yield (
             ("transport", "max_attempts"),
             "expected no max_attempts with `reliability: best_effort`, which sends each packet "
-            f"once, got {transport.max_attempts}; remove it or set `reliability: reliable`",
+            f"once, got {transport.max_attempts}; remove it, set it to null, or set "
+            "`reliability: reliable`",
         )
 
 

@@ -118,7 +118,10 @@ class PayloadCoding(Section):
 class Tasks(Section):
     """What devices learn: `builtin`, or a list of tasks, and who gets what."""
 
-    use: Literal["builtin"] | tuple[Annotated[Any, Kind("task")], ...] = "builtin"
+    use: (
+        Literal["builtin"]
+        | Annotated[tuple[Annotated[Any, Kind("task")], ...], Field(min_length=1)]
+    ) = "builtin"
     partition: Annotated[Any, Kind("partition")] = _default("one_per_device")
 
 

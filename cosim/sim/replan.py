@@ -20,7 +20,10 @@ from cosim.world.world import World
 
 
 class Replanner:
-    """Holds the plan in force. Whatever is on the air when it changes goes on to its end.
+    """Makes plans when triggers fire, at any time; a plan comes into force when a round begins.
+
+    So all updates of a round are sent, weighed and aggregated under one plan. Whatever is still on
+    the air when the plan changes goes on to its end.
 
     Args:
         env: the event loop.
@@ -52,23 +55,30 @@ class Replanner:
         self._draws = Draws(scenario.seed)
         self._planner: Planner = scenario.topology.planner
         self._triggers: tuple[Trigger, ...] = scenario.topology.triggers
-        self._plan: Plan | None = None
+        self._newest: Plan | None = None
+        self._in_force: Plan | None = None
         self._round = 0
 
     @property
     def plan(self) -> Plan:
         """The plan in force."""
-        assert self._plan is not None, "the first round plans before anything else"
-        return self._plan
+        assert self._in_force is not None, "the first round plans before anything else"
+        return self._in_force
+
+    @property
+    def num_plans(self) -> int:
+        """How many plans were made, in force or not yet."""
+        return 0 if self._newest is None else self._newest.index + 1
 
     def begin_round(self, round: int) -> None:
-        """Ask the triggers as a round begins; the first round always has a plan."""
+        """Ask the triggers; bring the newest plan into force. The first round always has one."""
         self._round = round
         reason = self._ask(round_begins=True)
-        if reason is None and self._plan is None:
+        if reason is None and self._newest is None:
             reason = "first round"
         if reason is not None:
             self._replan(reason)
+        self._in_force = self._newest
 
     def watch(self) -> Generator[simpy.Event, object, None]:
         """Ask each trigger at the times that it names, until there are none."""
@@ -80,7 +90,7 @@ class Replanner:
             if math.isinf(next_s):
                 return
             yield env.timeout(next_s - env.now)
-            reason = self._ask(round_begins=False) if self._plan is not None else None
+            reason = self._ask(round_begins=False) if self._newest is not None else None
             if reason is not None:
                 self._replan(reason)
 
@@ -90,15 +100,15 @@ class Replanner:
             t_s=now_s,
             round=self._round,
             round_begins=round_begins,
-            plan=self._plan,
+            plan=self._newest,
             mean_gain=lambda src, dst: self._world.mean_gain(src, dst, now_s),
         )
         reasons = (trigger.reason(view) for trigger in self._triggers)
         return next((reason for reason in reasons if reason is not None), None)
 
     def _replan(self, trigger: str) -> None:
-        self._plan = self._planner.plan(self.view())
-        self._on_plan(self._plan, trigger)
+        self._newest = self._planner.plan(self.view())
+        self._on_plan(self._newest, trigger)
 
     def view(self) -> PlanView:
         """Return the state of the network now, as a planner sees it."""
@@ -111,7 +121,7 @@ class Replanner:
         return PlanView(
             t_s=now_s,
             round=self._round,
-            index=0 if self._plan is None else self._plan.index + 1,
+            index=self.num_plans,
             alive=self._alive.copy(),
             low=low,
             high=high,

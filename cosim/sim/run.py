@@ -33,7 +33,7 @@ def _rounds(sim: Simulation, protocol: Protocol) -> Generator[simpy.Event, objec
     while sim.alive.any() and not _is_over(sim.scenario.duration, round):
         round += 1
         sim.open_books(round)  # 1. the world at time t
-        sim.replanner.begin_round(round)  # 2. plan, if a trigger fired
+        sim.replan(round)  # 2. plan, if a trigger fired
         yield from protocol.train_and_send(sim, round)  # 3. train  4. packets  5. over the air
         protocol.aggregate(sim, round)  # 6. aggregate inside clusters
         yield from protocol.exchange(sim, round)  # 7. clusters exchange

@@ -86,7 +86,7 @@ class Simulation:
             check=check,
         )
         self.replanner = Replanner(
-            self.env, scenario, self.groups, world, learner, self.alive, self._adopt
+            self.env, scenario, self.groups, world, learner, self.alive, self._record_plan
         )
         for device in range(len(self.groups)):
             if self.energy.is_empty(device):
@@ -167,6 +167,11 @@ class Simulation:
 
     # The books of a round
 
+    def replan(self, round: int) -> None:
+        """Plan if a trigger fires, and bring the newest plan into force for this round."""
+        self.replanner.begin_round(round)
+        self.network.set_clusters(self.plan.cluster)
+
     def open_books(self, round: int) -> None:
         """Begin to sum up a round."""
         self.books = RoundBooks(round, self.now_s, self.energy.total_j())
@@ -187,7 +192,7 @@ class Simulation:
             collision_rate=self._measured_collision_rate(plan),
             num_late=books.num_late,
             num_lost_packets=books.num_lost_packets,
-            num_plans=plan.index + 1,
+            num_plans=self.replanner.num_plans,
             num_devices=int(self.alive.sum()),
         )
         self.recorder.add("rounds", **asdict(record))
@@ -241,8 +246,7 @@ class Simulation:
     def _battery_empty(self, device: int) -> None:
         self.depart(device, "battery_empty", f"after {self.energy.used_j(device):.6g} J")
 
-    def _adopt(self, plan: Plan, trigger: str) -> None:
-        self.network.set_clusters(plan.cluster)
+    def _record_plan(self, plan: Plan, trigger: str) -> None:
         self.recorder.extend(
             "plans",
             plan=plan.index,

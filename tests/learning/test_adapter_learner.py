@@ -338,15 +338,33 @@ def test_only_what_arrived_spreads():
     subject, _ = learner(SPARSE)
     train(subject, range(3), 0)
     out = subject.exchange_payload(2, 1, 0)
-    everything = np.arange(out.num_packets)
-    assert subject.spread_payload(1, 0, 0, [delivered(out, everything)]) is None
+    nothing = delivered(out, np.arange(out.num_packets))
+    subject.store(1, [nothing])
+    assert subject.spread_payload(1, 0, 0, [nothing]) is None
     assert subject.spread_payload(1, 0, 0, []) is None
-    part = subject.spread_payload(1, 0, 0, [delivered(out, [1])])
+    in_part = delivered(out, [1])
+    subject.store(1, [in_part])
+    part = subject.spread_payload(1, 0, 0, [in_part])
     sent = decode(part.body, SEGMENT, LAYOUT.size)[0]
-    arrived = decode(out.body, SEGMENT, LAYOUT.size, delivered(out, [1]).arrived)[0]
+    arrived = decode(out.body, SEGMENT, LAYOUT.size, in_part.arrived)[0]
     np.testing.assert_array_equal(sent.coordinates, arrived.coordinates)
     np.testing.assert_array_equal(sent.values, arrived.values)
     assert sent.members == (2,)
+
+
+def test_what_a_gateway_lost_spreads_as_it_was_last_known():
+    subject, _ = learner(SPARSE)
+    held = []
+    for round, lost in ((1, []), (2, [0])):
+        train(subject, range(3), round)
+        out = subject.exchange_payload(0, 1, round)
+        delivery = delivered(out, lost)
+        subject.store(1, [delivery])
+        onward = subject.spread_payload(1, 2, round, [delivery])
+        subject.store(2, [delivered(onward)])
+        held.append([len(subject._states[d].known[0,].coordinates) for d in (1, 2)])
+    assert held[0][0] == held[0][1] > 0
+    assert held[1] == held[0]
 
 
 def test_evaluation_asks_the_pool_once_and_knows_the_own_task():

@@ -219,3 +219,8 @@ def _problems(overrides):
     except ScenarioError as error:
         return error.problems or pytest.fail("an error without a problem")
     return ()
+
+
+def test_no_tasks_at_all_is_a_mistake():
+    (problem,) = mistakes("learning:\n  tasks: {use: []}\n")
+    assert problem.startswith("a.yaml:2:11 learning.tasks.use: expected builtin or at least 1")

@@ -96,7 +96,7 @@ def test_late_updates_are_dropped_or_counted_less(run_network):
     # The round closes 0.1 s after training, while 0.24 s of transfers are under way.
     assert run.rounds.t_s.tolist() == pytest.approx([2.1, 4.2, 6.3])
     assert run.rounds.num_late.tolist() == [0, 12, 12]
-    assert (run.events[run.events.kind == "late"].detail.str.contains("arrived for round")).all()
+    assert (run.events[run.events.kind == "late"].detail.str.contains("no sooner than round")).all()
 
 
 def test_an_empty_battery_is_out_from_the_start(run_network):
@@ -156,7 +156,30 @@ def test_exchange_goes_over_gateways_every_inner_rounds(run_network):
     assert (~crossing).sum() == 2 * 2
 
 
-def test_replanning_at_times_takes_effect_at_those_times(run_network):
+def test_all_updates_of_a_round_go_over_one_plan(run_network):
+    run = run_network(
+        devices=devices(count=8),
+        topology={
+            "planner": {"kind": "random", "max_collision": 0.02},
+            "triggers": ("on_start", {"kind": "every", "interval": "0.5 s"}),
+        },
+        duration="6 rounds",
+    )
+    links_of = {
+        plan: set(zip(links.src, links.dst, strict=True))
+        for plan, links in run.links.merge(run.plans[["plan", "t_s"]].drop_duplicates()).groupby(
+            "t_s"
+        )
+    }
+    assert len(links_of) > 12
+    for record in run.rounds.itertuples():
+        in_force = links_of[max(t_s for t_s in links_of if t_s <= record.start_s)]
+        flows = run.flows[(run.flows["round"] == record.round) & (run.flows.kind == "update")]
+        assert set(zip(flows.src, flows.dst, strict=True)) <= in_force
+    assert len({frozenset(links) for links in links_of.values()}) > 1
+
+
+def test_replanning_happens_at_the_triggers_times(run_network):
     run = run_network(
         topology={"triggers": ("on_start", {"kind": "every", "interval": "3 s"})},
         duration="10 s",

@@ -131,7 +131,7 @@ def merged_members(state: DeviceState, arrivals: Sequence[Arrival]) -> Members:
 class Method(Plugin):
     """Contract of family `method`."""
 
-    rank: Annotated[int, Field(ge=1)] = 8
+    rank: Annotated[int, Field(ge=1, le=1024)] = 8
     scale: Annotated[float, Field(gt=0)] = 2.0
 
     @abstractmethod

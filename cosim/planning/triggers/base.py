@@ -26,7 +26,7 @@ class TriggerView:
         t_s: now.
         round: the round that begins, or that is going on, from 1.
         round_begins: whether a round begins now.
-        plan: the plan in force; None before the first.
+        plan: the newest plan; None before the first.
         mean_gain: returns the linear gains, averaged over fading, of links (src[L], dst[L]) now.
     """
 

@@ -85,9 +85,13 @@ class ClusteredDfl(Protocol):
             for delivery in sim.inbox[device]:
                 late = delivery.payload.round < round
                 if late:
-                    sim.count_late(delivery, f"arrived for round {round}")
-                if not late or self.late == "stale":
-                    newest[delivery.payload.src] = delivery
+                    sim.count_late(delivery, f"aggregated no sooner than round {round}")
+                if late and self.late == "drop":
+                    continue
+                src = delivery.payload.src
+                # A late update may come after its successor: the two share the band.
+                if src not in newest or newest[src].payload.round < delivery.payload.round:
+                    newest[src] = delivery
             sim.inbox[device].clear()
             usable = [
                 delivery for src, delivery in sorted(newest.items()) if (src, device) in weight_of
