@@ -115,6 +115,7 @@ def test_best_effort_contradicts_max_attempts():
     ]
 
 
+@pytest.mark.parametrize("header", [1500, 1501])
 def test_header_that_fills_the_packet(header):
     assert mistakes(f"transport: {{header: {header} B}}\n") == [
         "a.yaml:1:13 transport.header: expected less than transport.mtu (1500 B), which holds "
