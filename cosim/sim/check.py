@@ -1,7 +1,8 @@
 """Invariants of a run, checked while it runs (`--check`; on in tests).
 
 Time never goes back; the shares of a band sum to at most the band; bits served are bits
-delivered, lost and in flight; stored energy never rises; every send ends in exactly one outcome.
+delivered, lost and in flight; every send ends in exactly one outcome. That energy used never falls
+is checked where it is summed, in `energy`.
 """
 
 import math
@@ -28,7 +29,6 @@ class Invariants:
         self._now_s = -math.inf
         self._open: set[int] = set()
         self._newest = -1
-        self._energy_j: dict[int, float] = {}
 
     def time(self, now_s: float) -> None:
         """Time never goes back."""
@@ -56,15 +56,6 @@ class Invariants:
                 f"{served!r} bits served, but {delivered!r} delivered, {lost!r} lost and "
                 f"{in_flight!r} in flight"
             )
-
-    def energy(self, device: int, remaining_j: float) -> None:
-        """Stored energy never rises."""
-        before = self._energy_j.get(device, math.inf)
-        if not remaining_j <= before:
-            raise InvariantError(
-                f"energy of device {device} rose from {before!r} J to {remaining_j!r} J"
-            )
-        self._energy_j[device] = remaining_j
 
     def opened(self, transfer: int) -> None:
         """Every send is new; transfers are numbered upwards."""

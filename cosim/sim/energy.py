@@ -60,7 +60,10 @@ class EnergyMeter:
         self._foresee(device)
 
     def _settle(self, device: int) -> None:
-        self._used_j[device] = self.used_j(device)
+        used_j, before_j = self.used_j(device), self._used_j[device]
+        if not used_j >= before_j:
+            raise InvariantError(f"device {device} used {before_j} J, and then {used_j} J")
+        self._used_j[device] = used_j
         self._settled_s[device] = self._env.now
 
     def _foresee(self, device: int) -> None:

@@ -78,3 +78,13 @@ def test_a_draw_below_zero_is_a_defect():
     meter, _ = meter_with(env, None)
     with pytest.raises(InvariantError, match="below zero"):
         meter.add_draw(0, -1.0)
+
+
+def test_used_energy_that_falls_is_a_defect():
+    env = simpy.Environment()
+    meter, _ = meter_with(env, None)
+    meter.add_draw(0, 1.0)
+    env.run(until=2)
+    meter._draw_w[0] = -1.0
+    with pytest.raises(InvariantError, match=r"used 0\.0 J, and then -2\.0 J"):
+        meter.add_draw(0, 1.0)
