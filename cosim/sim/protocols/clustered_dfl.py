@@ -6,12 +6,13 @@ gateways of neighbouring clusters swap what their clusters have learned, and spr
 cluster; that is stored and not aggregated.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import simpy
 from pydantic import Field
 
-from cosim.boundary import Delivery
+from cosim.boundary import Delivery, Payload
 from cosim.planning.mixing import mixing
 from cosim.sim.protocols.base import Protocol, Steps
 from cosim.sim.simulation import Simulation
@@ -52,15 +53,30 @@ class ClusteredDfl(Protocol):
         finished = yield from sim.train(device, round)
         if not finished:
             return
+        yield self._send_to_neighbours(
+            sim,
+            device,
+            lambda dst: sim.learner.update_payload(device, dst, round),
+            self._receive,
+        )
+
+    def _send_to_neighbours(
+        self,
+        sim: Simulation,
+        device: int,
+        payload_for: Callable[[int], Payload | None],
+        receive: Callable[[Simulation, simpy.Event], Steps],
+    ) -> simpy.Event:
+        """Send to each alive neighbour of the cluster; the event is when all have received."""
         links = sim.plan.links
         transfers = []
         for link in links.outgoing(device):
             dst = int(links.dst[link])
-            payload = sim.learner.update_payload(device, dst, round) if sim.alive[dst] else None
+            payload = payload_for(dst) if sim.alive[dst] else None
             if payload is not None:
                 transfer = sim.send(payload, float(links.power_w[link]))
-                transfers.append(sim.env.process(self._receive(sim, transfer)))
-        yield sim.env.all_of(transfers)
+                transfers.append(sim.env.process(receive(sim, transfer)))
+        return sim.env.all_of(transfers)
 
     def _receive(self, sim: Simulation, transfer: simpy.Event) -> Steps:
         delivery = yield transfer
@@ -126,15 +142,13 @@ class ClusteredDfl(Protocol):
         if not sim.usable(delivery):
             return
         sim.learner.store(dst, [delivery])
-        links = sim.plan.links
-        spreads = []
-        for link in links.outgoing(dst):
-            member = int(links.dst[link])
-            copy = sim.learner.spread_payload(dst, member, round, [delivery])
-            if copy is not None and sim.alive[member] and sim.alive[dst]:
-                transfer = sim.send(copy, float(links.power_w[link]))
-                spreads.append(sim.env.process(self._store(sim, transfer)))
-        yield sim.env.all_of(spreads)
+        if sim.alive[dst]:
+            yield self._send_to_neighbours(
+                sim,
+                dst,
+                lambda member: sim.learner.spread_payload(dst, member, round, [delivery]),
+                self._store,
+            )
 
     def _store(self, sim: Simulation, transfer: simpy.Event) -> Steps:
         delivery = yield transfer
