@@ -167,11 +167,10 @@ MODULE = '''
 
         x_m: Metres = 0.0
 
-        @property
-        def max_speed_mps(self):
+        def max_speed_mps(self, member):
             return 0.0
 
-        def path(self, draws, device, area) -> Iterator[Knots]:
+        def path(self, draws, member) -> Iterator[Knots]:
             yield Knots(np.zeros(1), np.array([[self.x_m, 0.0]]))
 
 
@@ -205,7 +204,7 @@ def test_plugin_from_outside_the_package(outside):
     """A module beside the scenario's file is found from any current directory."""
     loaded = load(scenario(outside), {"devices.0.mobility.x": "7 m"}).scenario
     mobility = loaded.devices[0].mobility
-    (knots,) = mobility.path(None, 0, None)
+    (knots,) = mobility.path(None, None)
     assert knots.xy_m.tolist() == [[7.0, 0.0]]
     assert kind_of(mobility) == "lab_models:Corner"
 

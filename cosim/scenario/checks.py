@@ -119,7 +119,7 @@ def _numbers(value: Any, path: Path) -> Iterator[tuple[Path, int]]:
 def _no_device(scenario: Scenario, device: int) -> str:
     last = scenario.num_devices - 1
     groups, start = [], 0
-    for group in scenario.devices:
-        groups.append(f"{group.group}: {start} to {start + group.count - 1}")
-        start += group.count
+    for group, size in zip(scenario.devices, scenario.group_sizes, strict=True):
+        groups.append(f"{group.group}: {start} to {start + size - 1}")
+        start += size
     return f"expected a device, 0 to {last} ({'; '.join(groups)}), got {show(device)}"

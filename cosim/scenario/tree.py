@@ -4,11 +4,14 @@ Values are SI with the unit in the field's name. Each `Kind` is one of a family'
 name. The tree knows no floor above it: kinds are typed `Any` here and narrowed where they are used.
 """
 
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from cosim.plugin import Kind, Section
+from cosim.rng import Draws
 from cosim.units import (
     Bytes,
     Dbm,
@@ -17,6 +20,7 @@ from cosim.units import (
     Hertz,
     Joules,
     Metres,
+    PerSquareKilometre,
     Seconds,
     Span,
 )
@@ -31,17 +35,27 @@ Positive = Field(gt=0)
 
 
 class Radio(Section):
-    """A device's radio."""
+    """A device's radio. Defaults are those of a hand-held device (3GPP 37.885 Table 6.1.1-1)."""
 
     tx_power_dbm: Annotated[Dbm, Field(ge=-100, le=60)] = 23.0
     noise_figure_db: Annotated[Decibels, Field(ge=0)] = 9.0
+    height_m: Annotated[Metres, Field(ge=0)] = 1.5
+
+
+DEFAULT_COUNT = 8
+"""Devices of a group that says nothing of how many it has."""
 
 
 class DeviceGroup(Section):
-    """Devices of one sort. Groups are numbered on: the first group's devices are 0 to count - 1."""
+    """Devices of one sort. Groups are numbered on: the first group's devices are 0 to count - 1.
+
+    How many there are: `count`; or a number that is drawn once per seed from the Poisson law of
+    mean `density` times the area; or as many as the mobility model has, such as a trace; or 8.
+    """
 
     group: str = "devices"
-    count: Annotated[int, Field(ge=1)] = 8
+    count: Annotated[int, Field(ge=1)] | None = None
+    density_per_km2: Annotated[PerSquareKilometre, Positive] | None = None
     mobility: Annotated[Any, Kind("mobility")] = _default(
         "random_waypoint", speed=("1 m/s", "3 m/s"), pause=("0 s", "10 s")
     )
@@ -59,7 +73,9 @@ class Channel(Section):
 
     carrier_hz: Annotated[Hertz, Positive] = 3.5e9
     path_loss: Annotated[Any, Kind("path_loss")] = _default("log_distance", exponent=2.7)
+    shadowing: Annotated[Any, Kind("shadowing")] = _default("none")
     fading: Annotated[Any, Kind("fading")] = _default("rayleigh_jakes")
+    delay_profile: Annotated[Any, Kind("delay_profile")] = _default("flat")
     range_m: Annotated[Metres, Positive] = 500.0
     sample_interval_s: Annotated[Seconds, Positive] | None = None
 
@@ -183,7 +199,21 @@ class Scenario(Section):
     record: Record = Record()
     plots: tuple[Annotated[Any, Kind("figure")], ...] = ()
 
+    @cached_property
+    def group_sizes(self) -> tuple[int, ...]:
+        """Number of devices of each group."""
+        return tuple(self._size(number, group) for number, group in enumerate(self.devices))
+
     @property
     def num_devices(self) -> int:
         """Number of devices in all groups."""
-        return sum(group.count for group in self.devices)
+        return sum(self.group_sizes)
+
+    def _size(self, number: int, group: DeviceGroup) -> int:
+        if group.count is not None:
+            return group.count
+        if group.density_per_km2 is not None:
+            mean = group.density_per_km2 * self.area.size_m2() / 1e6
+            return int(Draws(self.seed).generator("group_size", number).poisson(mean))
+        own: int | None = group.mobility.num_members(Path(self.data_root))
+        return DEFAULT_COUNT if own is None else own

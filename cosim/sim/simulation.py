@@ -61,7 +61,9 @@ class Simulation:
         self.draws = Draws(scenario.seed)
         self.env = simpy.Environment()
         self.groups: list[DeviceGroup] = [
-            group for group in scenario.devices for _ in range(group.count)
+            group
+            for group, size in zip(scenario.devices, scenario.group_sizes, strict=True)
+            for _ in range(size)
         ]
         self.alive = np.ones(len(self.groups), dtype=np.bool_)
         self.inbox: list[list[Delivery]] = [[] for _ in self.groups]

@@ -1,8 +1,10 @@
 """The world of a scenario."""
 
+from pathlib import Path
+
 from cosim.rng import Draws
 from cosim.scenario.tree import Scenario
-from cosim.world.world import World
+from cosim.world.world import Body, ChannelModels, World
 
 
 def build_world(scenario: Scenario) -> World:
@@ -11,12 +13,21 @@ def build_world(scenario: Scenario) -> World:
     Devices are numbered group after group, and each moves by its group's mobility model.
     """
     channel = scenario.channel
-    return World(
-        draws=Draws(scenario.seed),
-        area=scenario.area,
-        mobilities=[group.mobility for group in scenario.devices for _ in range(group.count)],
+    bodies = [
+        Body(group.mobility, group.radio.height_m, index, count, number)
+        for number, (group, count) in enumerate(
+            zip(scenario.devices, scenario.group_sizes, strict=True)
+        )
+        for index in range(count)
+    ]
+    models = ChannelModels(
         path_loss=channel.path_loss,
         fading=channel.fading,
+        shadowing=channel.shadowing,
+        delay_profile=channel.delay_profile,
         carrier_hz=channel.carrier_hz,
         sample_interval_s=channel.sample_interval_s,
+    )
+    return World(
+        Draws(scenario.seed), scenario.area, bodies, models, data_root=Path(scenario.data_root)
     )

@@ -51,7 +51,7 @@ class DopplerPhases(Polylines):
         first, second = (
             path.slope[path.start_s.searchsorted(start_s, "right") - 1] for path in paths
         )
-        relative_mps = first - second
+        relative_mps = first[:, :2] - second[:, :2]
         shift_hz = np.hypot(relative_mps[:, 0], relative_mps[:, 1]) / self._wavelength_m
         # Continue the sum where the known legs stop, one leg after the other, so that it rounds
         # the same however far it is carried at a time.

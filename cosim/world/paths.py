@@ -6,28 +6,31 @@ import numpy as np
 
 from cosim.plugin import kind_of
 from cosim.rng import Draws
-from cosim.world.area.base import Area
-from cosim.world.mobility.base import Knots, Mobility
+from cosim.world.mobility.base import Knots, Member, Mobility
 from cosim.world.polylines import Legs, Polylines
 
 
 class Paths(Polylines):
-    """One row for each device: its position (x, y) in metres, its velocity as the slope.
+    """One row for each device: (x, y, travelled) in metres, velocity and speed as the slope.
 
     Args:
         draws: the scenario's random numbers.
-        area: where devices may be.
         mobilities: the mobility model of each device, in device order.
+        members: each device as its model sees it.
     """
 
-    def __init__(self, draws: Draws, area: Area, mobilities: Sequence[Mobility]) -> None:
-        super().__init__(width=2, rows=len(mobilities))
+    def __init__(
+        self, draws: Draws, mobilities: Sequence[Mobility], members: Sequence[Member]
+    ) -> None:
+        super().__init__(width=3, rows=len(mobilities))
         self._mobilities = mobilities
         self._sources: list[Iterator[Knots]] = [
-            mobility.path(draws, device, area) for device, mobility in enumerate(mobilities)
+            mobility.path(draws, member)
+            for mobility, member in zip(mobilities, members, strict=True)
         ]
         # The last knot read of each device, where its next leg starts.
         self._last: list[Knots | None] = [None] * len(mobilities)
+        self._travelled_m = [0.0] * len(mobilities)
 
     def _more(self, row: int, known: Legs, until_s: float) -> Legs:
         """Read knots until a leg ends beyond `until_s`.
@@ -53,10 +56,17 @@ class Paths(Polylines):
         xy_m = np.concatenate([knots.xy_m for knots in read])
         duration_s = np.diff(t_s)[:, np.newaxis]
         step_m = np.diff(xy_m, axis=0)
+        length_m = np.hypot(step_m[:, 0], step_m[:, 1])
+        step_m = np.column_stack([step_m, length_m])  # [K, 3]
         velocity_mps = np.divide(
             step_m, duration_s, out=np.zeros_like(step_m), where=duration_s > 0.0
         )
-        return Legs(t_s[:-1], xy_m[:-1], velocity_mps, float(end_s))
+        # Added up from leg to leg, so that the sum rounds the same however far it is read at once.
+        before_m = self._travelled_m[row]
+        travelled_m = np.cumsum(np.concatenate([[before_m], length_m]))
+        self._travelled_m[row] = float(travelled_m[-1])
+        value = np.column_stack([xy_m[:-1], travelled_m[:-1]])
+        return Legs(t_s[:-1], value, velocity_mps, float(end_s))
 
     def _check(self, device: int, read: list[Knots]) -> None:
         """Hold the newest stretch of `read` against the contract of Mobility."""

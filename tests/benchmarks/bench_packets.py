@@ -27,7 +27,7 @@ from cosim.world.fading.rayleigh import Rayleigh
 from cosim.world.fading.rayleigh_jakes import RayleighJakes
 from cosim.world.mobility.random_waypoint import RandomWaypoint
 from cosim.world.path_loss.log_distance import LogDistance
-from cosim.world.world import World
+from cosim.world.world import Body, ChannelModels, World
 
 BIG_BYTES = 30_000_000  # 240 Mbit
 SMALL_BYTES = 30_000  # 240 kbit, 21 packets
@@ -37,9 +37,8 @@ HEADER_BYTES = 40
 def build_world(num_devices, fading):
     """Return pedestrians within 200 m."""
     mobility = RandomWaypoint(speed_mps=(1.0, 3.0), pause_s=(0.0, 10.0))
-    world = World(
-        Draws(1), Disc(radius_m=200.0), [mobility] * num_devices, LogDistance(), fading, 3.5e9
-    )
+    channel = ChannelModels(LogDistance(), fading)
+    world = World(Draws(1), Disc(radius_m=200.0), [Body(mobility)] * num_devices, channel)
     world.gain(0, 1, [0.0, 1e4])  # what is prepared once per seed is not what is measured
     return world
 

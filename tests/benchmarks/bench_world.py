@@ -18,7 +18,7 @@ from cosim.world.fading.rayleigh import Rayleigh
 from cosim.world.fading.rayleigh_jakes import RayleighJakes
 from cosim.world.mobility.random_waypoint import RandomWaypoint
 from cosim.world.path_loss.log_distance import LogDistance
-from cosim.world.world import World
+from cosim.world.world import Body, ChannelModels, World
 
 NUM_LINKS = 50_000
 NUM_SAMPLES = 100_000
@@ -29,8 +29,9 @@ def build(num_devices: int, fading) -> World:
     """Return a world of random waypoint devices, 1000 per square kilometre."""
     radius_m = 100.0 * (num_devices / 31.4) ** 0.5
     mobility = RandomWaypoint(speed_mps=(1.0, 3.0), pause_s=(0.0, 10.0))
-    mobilities = [mobility] * num_devices
-    return World(Draws(1), Disc(radius_m=radius_m), mobilities, LogDistance(), fading, 3.5e9)
+    bodies = [Body(mobility)] * num_devices
+    channel = ChannelModels(LogDistance(), fading)
+    return World(Draws(1), Disc(radius_m=radius_m), bodies, channel)
 
 
 def seconds(call: Callable[[], object], repetitions: int = 1) -> float:

@@ -37,7 +37,8 @@ MISTAKES = {
     ),
     "unknown key of a section": (
         "channel:\n  carier: 3 GHz\n",
-        "2:3 channel.carier: expected one of carrier, path_loss, fading, range, sample_interval, "
+        "2:3 channel.carier: expected one of carrier, path_loss, shadowing, fading, "
+        "delay_profile, range, sample_interval, "
         "got the unknown key 'carier'; did you mean 'carrier'?",
     ),
     "unknown key of a kind": (
@@ -136,7 +137,7 @@ MISTAKES = {
     ),
     "number for a section": (
         "channel: 5\n",
-        "1:1 channel: expected a mapping with keys such as carrier, path_loss, fading, range, "
+        "1:1 channel: expected a mapping with keys such as carrier, path_loss, shadowing, fading, "
         "got 5",
     ),
     "mapping for a list": (
@@ -235,8 +236,8 @@ def test_item_mistakes_leave_no_echo_of_the_list(problems):
     lines = problems("devices:\n- {count: 0}\n- 5\n")
     assert lines == [
         "a.yaml:2:4 devices.0.count: expected at least 1, got 0",
-        "a.yaml:3:3 devices.1: expected a mapping with keys such as group, count, mobility, "
-        "radio, got 5",
+        "a.yaml:3:3 devices.1: expected a mapping with keys such as group, count, density, "
+        "mobility, got 5",
     ]
 
 

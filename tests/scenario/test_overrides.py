@@ -110,7 +110,8 @@ def test_resolved_keys_are_the_same_keys():
 
 def test_unknown_key():
     assert lines("channel.carier=5 GHz") == [
-        "override channel.carier=5 GHz: expected one of carrier, path_loss, fading, range, "
+        "override channel.carier=5 GHz: expected one of carrier, path_loss, shadowing, fading, "
+        "delay_profile, range, "
         "sample_interval, got the unknown key 'carier'; did you mean 'carrier'?"
     ]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import j0
+from world_helpers import world_of
 
 from cosim.rng import Draws
 from cosim.world.area.disc import Disc
@@ -17,7 +18,6 @@ from cosim.world.fading.rayleigh_jakes import RayleighJakes
 from cosim.world.mobility.random_waypoint import RandomWaypoint
 from cosim.world.mobility.static import Static
 from cosim.world.path_loss.log_distance import LogDistance
-from cosim.world.world import World
 
 FALSE_ALARM = 1e-3
 LINKS = np.triu_indices(300, 1)  # 44,850 links
@@ -130,9 +130,8 @@ def test_doppler_in_the_world_comes_from_the_relative_speed():
     # at 10 ms is J0(2 pi f_d 10 ms)^2. n = 3000 links at one instant.
     walkers = [RandomWaypoint(speed_mps=(2.0, 2.0))] * 60
     mobilities = [*walkers, *[Static()] * 50]
-    world = World(
-        Draws(5), Disc(radius_m=1e4), mobilities, LogDistance(), RayleighJakes(), CARRIER_HZ
-    )
+    area = Disc(radius_m=1e4)
+    world = world_of(mobilities, area, LogDistance(), RayleighJakes(), CARRIER_HZ, seed=5)
     src, dst = np.arange(60)[:, None], np.arange(60, 110)
     lag_s = 0.01
     powers = [world.gain(src, dst, t) / world.mean_gain(src, dst, t) for t in (9.0, 9.0 + lag_s)]

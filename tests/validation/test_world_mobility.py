@@ -10,12 +10,12 @@ from itertools import islice
 import numpy as np
 import pytest
 from scipy import integrate, stats
+from world_helpers import member, paths_of
 
 from cosim.rng import Draws
 from cosim.world.area.disc import Disc
 from cosim.world.area.rectangle import Rectangle
 from cosim.world.mobility.random_waypoint import RandomWaypoint
-from cosim.world.paths import Paths
 
 NUM_DEVICES = 6000
 FALSE_ALARM = 1e-3
@@ -29,10 +29,10 @@ TIMES_S = (0.0, 40.0, 700.0)  # a leg takes 46 s on average
 @cache
 def state(mobility: RandomWaypoint, t_s: float) -> tuple[np.ndarray, np.ndarray]:
     """Return positions and speeds of all devices."""
-    paths = Paths(Draws(21), DISC, [mobility] * NUM_DEVICES)
+    paths = paths_of([mobility] * NUM_DEVICES, DISC, seed=21)
     devices, step_s = np.arange(NUM_DEVICES), 1e-6
-    here_m = paths.at(devices, t_s)
-    return here_m, np.hypot(*(paths.at(devices, t_s + step_s) - here_m).T) / step_s
+    here_m = paths.at(devices, t_s)[:, :2]
+    return here_m, np.hypot(*(paths.at(devices, t_s + step_s)[:, :2] - here_m).T) / step_s
 
 
 def pause_probability(mobility: RandomWaypoint) -> float:
@@ -107,7 +107,7 @@ def test_position_density_of_a_rectangle_is_that_of_a_long_naive_run():
     knots_s = np.concatenate([[0.0], np.cumsum(duration_s)])
     knots_m = np.repeat(points_m, 2, axis=0)[1:]
     sample_s = np.arange(0.5, 1.0, 1e-4) * knots_s[-1]  # 5000, about 500 s apart
-    paths = Paths(Draws(22), area, [WALKER] * 2000)
+    paths = paths_of([WALKER] * 2000, area, seed=22)
     start_m = paths.at(np.arange(2000), 0.0)
     for axis in range(2):
         naive_m = np.interp(sample_s, knots_s, knots_m[:, axis])
@@ -116,7 +116,9 @@ def test_position_density_of_a_rectangle_is_that_of_a_long_naive_run():
 
 def test_what_is_left_of_a_pause_has_the_equilibrium_law():
     # P(residual > x) = integral from x of P(P > y) dy / E[P], P uniform on (10, 50) s; n ~ 2400.
-    starts = [next(iter(WALKER.path(Draws(23), device, DISC))) for device in range(NUM_DEVICES)]
+    starts = [
+        next(iter(WALKER.path(Draws(23), member(DISC, device)))) for device in range(NUM_DEVICES)
+    ]
     residual_s = np.array([knots.t_s[1] for knots in starts if knots.t_s.size == 2])
 
     def cdf(x):
@@ -132,7 +134,7 @@ def test_later_legs_have_uniform_waypoints_and_speeds():
     stretches = [
         knots
         for device in range(40)
-        for knots in islice(RUNNER.path(Draws(24), device, DISC), 1, 6)
+        for knots in islice(RUNNER.path(Draws(24), member(DISC, device)), 1, 6)
     ]
     waypoints_m = np.concatenate([knots.xy_m for knots in stretches])
     assert stats.kstest((np.hypot(*waypoints_m.T) / RADIUS_M) ** 2, "uniform").pvalue > FALSE_ALARM

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from world_helpers import paths_of
 
-from cosim.rng import Draws
 from cosim.world.area.disc import Disc
 from cosim.world.doppler import DopplerPhases
 from cosim.world.mobility.random_waypoint import RandomWaypoint
@@ -16,7 +16,7 @@ WALKER = RandomWaypoint(speed_mps=(1.0, 3.0), pause_s=(0.0, 10.0))
 
 
 def phases(*mobilities) -> tuple[Paths, DopplerPhases]:
-    paths = Paths(Draws(11), AREA, mobilities)
+    paths = paths_of(mobilities, AREA, seed=11)
     return paths, DopplerPhases(paths, WAVELENGTH_M)
 
 
@@ -24,7 +24,7 @@ def test_against_numerical_integration():
     paths, links = phases(*[WALKER] * 4)
     t_s, step_s = np.linspace(0.0, 600.0, 600_001, retstep=True)
     for low, high in [(0, 1), (1, 3), (0, 2)]:
-        relative_m = paths.at(low, t_s) - paths.at(high, t_s)
+        relative_m = (paths.at(low, t_s) - paths.at(high, t_s))[:, :2]
         moved_m = np.hypot(*np.diff(relative_m, axis=0).T)
         summed = np.concatenate([[0.0], np.cumsum(moved_m)]) / WAVELENGTH_M
         # The sum of chords cuts each corner of the relative path, by at most a step's length.

@@ -4,6 +4,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from world_helpers import member
 
 from cosim.rng import Draws
 from cosim.world.area.disc import Disc
@@ -14,7 +15,7 @@ AREA = Rectangle(width_m=100.0, height_m=60.0)
 
 
 def knots(mobility: RandomWaypoint, device: int, stretches: int = 12):
-    path = list(islice(mobility.path(Draws(5), device, AREA), stretches))
+    path = list(islice(mobility.path(Draws(5), member(AREA, device)), stretches))
     return np.concatenate([k.t_s for k in path]), np.concatenate([k.xy_m for k in path])
 
 
@@ -36,7 +37,7 @@ def test_legs_are_walked_at_speeds_of_the_range_and_pauses_last_as_long_as_given
         resting = length_m == 0.0
         speed_mps = length_m[~resting] / duration_s[~resting]
         assert speed_mps.min() >= 1.0 - 1e-9
-        assert speed_mps.max() <= mobility.max_speed_mps + 1e-9
+        assert speed_mps.max() <= mobility.max_speed_mps(member(AREA)) + 1e-9
         assert np.ptp(speed_mps) > 1.0  # a new speed for each leg
         whole_pause_s = duration_s[resting][1:]  # the first may be what is left of one
         if pause_s[1]:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from world_helpers import world_of
 
 from cosim.rng import Draws
 from cosim.world.area.disc import Disc
@@ -24,7 +25,7 @@ FADINGS = [NoFading(), Rayleigh(coherence_time_s=0.1), RayleighJakes()]
 
 def world(fading=FADINGS[2], num_walkers=6, num_fixed=2, seed=1, **options) -> World:
     mobilities = [WALKER] * num_walkers + [Static()] * num_fixed
-    return World(Draws(seed), AREA, mobilities, LogDistance(), fading, CARRIER_HZ, **options)
+    return world_of(mobilities, AREA, LogDistance(), fading, CARRIER_HZ, seed, **options)
 
 
 def test_positions_and_tracks_agree():
@@ -182,7 +183,7 @@ def test_devices_that_do_not_exist_are_refused(device, named):
 def test_impossible_settings_are_refused(options):
     settings = {"carrier_hz": CARRIER_HZ, "sample_interval_s": None} | options
     with pytest.raises(ValueError, match=f"{next(iter(options))}: expected a number above 0"):
-        World(Draws(1), AREA, [Static()], LogDistance(), NoFading(), **settings)
+        world_of([Static()], AREA, LogDistance(), NoFading(), **settings)
 
 
 def test_importing_the_world_and_its_kinds_loads_no_scipy():

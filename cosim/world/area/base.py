@@ -28,6 +28,10 @@ class Area(Plugin):
     def outline_m(self) -> NDArray[np.float64]:
         """Return a closed polygon [K, 2] that draws the border."""
 
+    @abstractmethod
+    def size_m2(self) -> float:
+        """Return the area's size in square metres."""
+
     def mean_distance_m(self) -> float:
         """Return the mean distance between two points that are uniform over the area.
 

@@ -39,6 +39,10 @@ class Disc(Area):
         angle = np.linspace(0.0, 2.0 * np.pi, _OUTLINE_POINTS + 1)
         return self.radius_m * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
+    def size_m2(self) -> float:
+        """Pi R^2."""
+        return math.pi * self.radius_m**2
+
     def mean_distance_m(self) -> float:
         """128 R / (45 pi): disc line picking."""
         return 128.0 * self.radius_m / (45.0 * math.pi)

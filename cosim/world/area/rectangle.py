@@ -38,6 +38,10 @@ class Rectangle(Area):
         corners = [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
         return np.array(corners)
 
+    def size_m2(self) -> float:
+        """Width times height."""
+        return self.width_m * self.height_m
+
     def mean_distance_m(self) -> float:
         """Rectangle line picking (Santalo, "Integral geometry", 1976, eq. 4.32).
 

@@ -1,8 +1,10 @@
 """Mobility: a device's path as knots that are joined by straight lines at constant speed."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,27 @@ class Knots:
     xy_m: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Member:
+    """One device of a group, as its mobility model sees it.
+
+    Attributes:
+        device: its number in the scenario, the entity that its draws are addressed by.
+        index: its number in its group, from 0.
+        count: how many devices its group has.
+        group: its group's number in the scenario, from 0; what a group shares is addressed by it.
+        area: where it may be.
+        data_root: the folder that files are looked up in.
+    """
+
+    device: int
+    index: int
+    count: int
+    group: int
+    area: Area
+    data_root: Path = Path()
+
+
 class Mobility(Plugin):
     """Contract of family `mobility`: every model is a path of straight legs.
 
@@ -32,16 +55,15 @@ class Mobility(Plugin):
     are exact at any time and cost nothing to look ahead.
     """
 
-    @property
     @abstractmethod
-    def max_speed_mps(self) -> float:
-        """The largest speed that a device can have; 0 if it never moves.
+    def max_speed_mps(self, member: Member) -> float:
+        """Return the largest speed that a device can have; 0 if it never moves.
 
         It bounds a link's Doppler shift, and so how often the channel has to be sampled.
         """
 
     @abstractmethod
-    def path(self, draws: Draws, device: int, area: Area) -> Iterator[Knots]:
+    def path(self, draws: Draws, member: Member) -> Iterator[Knots]:
         """Yield the device's path from time 0 on, stretch after stretch.
 
         The first knot is at time 0. Stretches follow on in time and may go on for ever; a path
@@ -49,6 +71,13 @@ class Mobility(Plugin):
 
         Args:
             draws: the scenario's random numbers, to be addressed by (purpose, device, index).
-            device: the device's number.
-            area: where it may be.
+            member: whose path.
         """
+
+    def presence_s(self, member: Member) -> tuple[float, float]:
+        """Return when the device enters and when it leaves: it takes part in [enter, leave)."""
+        return 0.0, math.inf
+
+    def num_members(self, data_root: Path) -> int | None:
+        """Return how many devices the model itself has, such as a trace; None if any number."""
+        return None

@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 from cosim.rng import Draws
 from cosim.units import SecondsRange, SpeedRange
 from cosim.world.area.base import Area
-from cosim.world.mobility.base import Knots, Mobility
+from cosim.world.mobility.base import Knots, Member, Mobility
 
 _CANDIDATES = 16  # legs tried at once for the stationary start; about a third is accepted
 _FIRST_LEGS, _MOST_LEGS = 8, 512  # a stretch doubles, so that a path costs its length to read
@@ -53,8 +53,7 @@ class RandomWaypoint(Mobility):
     speed_mps: Annotated[SpeedRange, AfterValidator(_moving)] = (0.5, 1.5)
     pause_s: SecondsRange = (0.0, 0.0)
 
-    @property
-    def max_speed_mps(self) -> float:
+    def max_speed_mps(self, member: Member) -> float:
         """The most of the speed range."""
         return self.speed_mps[1]
 
@@ -65,8 +64,9 @@ class RandomWaypoint(Mobility):
         mean_pause_s = sum(self.pause_s) / 2.0
         return mean_pause_s / (mean_pause_s + area.mean_distance_m() * mean_inverse)
 
-    def path(self, draws: Draws, device: int, area: Area) -> Iterator[Knots]:
+    def path(self, draws: Draws, member: Member) -> Iterator[Knots]:
         """Yield the stationary start, then legs for ever."""
+        device, area = member.device, member.area
         start = self._start(draws, device, area)
         yield start
         legs = draws.generator("random_waypoint", device)

@@ -6,8 +6,7 @@ import numpy as np
 
 from cosim.rng import Draws
 from cosim.units import Metres
-from cosim.world.area.base import Area
-from cosim.world.mobility.base import Knots, Mobility
+from cosim.world.mobility.base import Knots, Member, Mobility
 
 
 class Static(Mobility):
@@ -20,24 +19,23 @@ class Static(Mobility):
 
     position_m: tuple[Metres, Metres] | None = None
 
-    @property
-    def max_speed_mps(self) -> float:
+    def max_speed_mps(self, member: Member) -> float:
         """No speed."""
         return 0.0
 
-    def path(self, draws: Draws, device: int, area: Area) -> Iterator[Knots]:
+    def path(self, draws: Draws, member: Member) -> Iterator[Knots]:
         """Yield one knot.
 
         Raises:
             ValueError: the given position is outside the area.
         """
         if self.position_m is None:
-            xy_m = area.place(draws.generator("static_placement", device).random(2))
+            xy_m = member.area.place(draws.generator("static_placement", member.device).random(2))
         else:
             xy_m = np.array(self.position_m)
-            if not area.contains(xy_m):
+            if not member.area.contains(xy_m):
                 raise ValueError(
-                    f"position of device {device}: expected a point in the area "
-                    f"(inside {area.extent_m()} m), got {self.position_m} m"
+                    f"position of device {member.device}: expected a point in the area "
+                    f"(inside {member.area.extent_m()} m), got {self.position_m} m"
                 )
         yield Knots(np.zeros(1), xy_m[np.newaxis])
