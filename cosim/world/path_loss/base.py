@@ -68,12 +68,19 @@ class PathLoss(Plugin):
     Attributes:
         line_of_sight_correlation_m: over which the correlation of the state's underlying process
             falls to 1/e (3GPP 38.901 Table 7.6.3.1-2).
-        rician_k_db: mean and standard deviation of the Rician K-factor in dB, which is normal, of a
-            link in line of sight; None if the model says nothing.
+        carrier_range_hz: least and most carrier frequency that the model holds for.
     """
 
     line_of_sight_correlation_m: ClassVar[float] = 50.0
-    rician_k_db: ClassVar[tuple[float, float] | None] = None
+    carrier_range_hz: ClassVar[tuple[float, float]] = (0.0, math.inf)
+
+    @property
+    def rician_k_db(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of the Rician K-factor in dB, which is normal, in sight.
+
+        None if the model says nothing.
+        """
+        return None
 
     @abstractmethod
     def loss_db(self, geometry: Geometry) -> Floats:
@@ -87,6 +94,10 @@ class PathLoss(Plugin):
         """Return the model's own law of shadowing by state of sight; None if it has none."""
         return None
 
-    def sample_interval_s(self) -> float:
-        """Return how often the loss must be sampled for reasons other than motion."""
+    def sample_interval_s(self, data_root: Path = Path()) -> float:
+        """Return how often the loss must be sampled for reasons other than motion.
+
+        Args:
+            data_root: the folder that files are looked up in.
+        """
         return math.inf

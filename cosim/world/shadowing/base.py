@@ -35,6 +35,10 @@ class ShadowingInstant:
 class Shadowing(Plugin):
     """Contract of family `shadowing`: a pure function of where the ends are or have been."""
 
+    def missing_keys(self, law: Shadow | None) -> tuple[str, ...]:
+        """Return the keys without which this shadowing has no law, given the path loss's own."""
+        return ()
+
     @abstractmethod
     def loss_db(self, draws: Draws, instant: ShadowingInstant) -> NDArray[np.float64]:
         """Return the shadowing in dB, positive for a loss, shape of `instant.travelled_m`.
