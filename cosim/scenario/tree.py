@@ -23,6 +23,7 @@ from cosim.units import (
     PerSquareKilometre,
     Seconds,
     Span,
+    Watts,
 )
 
 
@@ -35,11 +36,20 @@ Positive = Field(gt=0)
 
 
 class Radio(Section):
-    """A device's radio. Defaults are those of a hand-held device (3GPP 37.885 Table 6.1.1-1)."""
+    """A device's radio. Defaults are those of a hand-held device (3GPP 37.885 Table 6.1.1-1).
+
+    What it draws from the battery: `tx_power` over `amplifier_efficiency` while it sends,
+    `receive_power` while it receives, `idle_power` always. `sharing_weight` is for sharing rules
+    with weights.
+    """
 
     tx_power_dbm: Annotated[Dbm, Field(ge=-100, le=60)] = 23.0
     noise_figure_db: Annotated[Decibels, Field(ge=0)] = 9.0
     height_m: Annotated[Metres, Field(ge=0)] = 1.5
+    amplifier_efficiency: Annotated[float, Field(gt=0, le=1)] = 1.0
+    receive_power_w: Annotated[Watts, Field(ge=0)] = 0.0
+    idle_power_w: Annotated[Watts, Field(ge=0)] = 0.0
+    sharing_weight: Annotated[float, Positive] = 1.0
 
 
 DEFAULT_COUNT = 8
@@ -54,6 +64,7 @@ class DeviceGroup(Section):
     """
 
     group: str = "devices"
+    role: Literal["device", "base_station"] = "device"
     count: Annotated[int, Field(ge=1)] | None = None
     density_per_km2: Annotated[PerSquareKilometre, Positive] | None = None
     mobility: Annotated[Any, Kind("mobility")] = _default(
@@ -80,20 +91,40 @@ class Channel(Section):
     sample_interval_s: Annotated[Seconds, Positive] | None = None
 
 
+class ResourceBlocks(Section):
+    """A band in whole resource blocks of 12 subcarriers.
+
+    `count` defaults to what 3GPP 38.101-1 Table 5.3.2-1 gives the bandwidth.
+    """
+
+    spacing_hz: Annotated[Hertz, Positive] = 15e3
+    count: Annotated[int, Field(ge=1)] | None = None
+
+
 class Spectrum(Section):
-    """The band, and who shares it."""
+    """The band, and who shares it.
+
+    Each domain has the whole band: a transmitter, a cluster, or a cell (of a base station; all
+    flows are one cell where there is none). With `interference: co_channel` the flows of other
+    domains within `channel.range` disturb a receiver; with `none` they are kept apart by means
+    that are not simulated. Without `resource_blocks` a band can be cut anywhere.
+    """
 
     bandwidth_hz: Annotated[Hertz, Positive] = 10e6
-    domain: Literal["per_transmitter", "per_cluster"] = "per_transmitter"
+    domain: Literal["per_transmitter", "per_cluster", "per_cell"] = "per_transmitter"
     rule: Annotated[Any, Kind("rule")] = _default("equal")
+    resource_blocks: ResourceBlocks | None = None
+    interference: Literal["none", "co_channel"] = "none"
+    duplex: Literal["full", "half"] = "full"
     noise_density_dbm_per_hz: DbmPerHertz = -174.0
 
 
 class Link(Section):
-    """One hop: rate and packet error."""
+    """One hop: rate and packet error, and whether a receiver combines the attempts of a packet."""
 
     rate: Annotated[Any, Kind("rate")] = _default("shannon")
     error: Annotated[Any, Kind("error")] = _default("none")
+    combining: Literal["none", "chase"] = "none"
 
 
 class Transport(Section):
@@ -102,6 +133,12 @@ class Transport(Section):
     `mtu_bytes` holds header and data of one packet. With `reliable` a packet is sent up to
     `max_attempts` times in all, 8 if that is left out; with `best_effort` it is sent once. A
     transfer that is not complete `deadline_s` after its start expires.
+
+    Lost packets are sent again at once; with `ack_delay_s` a block acknowledgement comes so long
+    after all packets were sent, and those that were lost are sent again then, in turn.
+
+    `parallel` bounds how many transfers a device sends at a time; the others wait in its queue,
+    which holds at most `queue_bytes` of payload: what comes to a full queue is dropped.
     """
 
     mtu_bytes: Annotated[Bytes, Positive] = 1500.0
@@ -110,6 +147,9 @@ class Transport(Section):
     max_attempts: Annotated[int, Field(ge=1)] | None = None
     deadline_s: Annotated[Seconds, Positive] = 60.0
     processing_s: Annotated[Seconds, Field(ge=0)] = 0.0
+    ack_delay_s: Annotated[Seconds, Field(ge=0)] = 0.0
+    parallel: Annotated[int, Field(ge=1)] | None = None
+    queue_bytes: Annotated[Bytes, Field(ge=0)] | None = None
     propagation: bool = True
     engine: Literal["packet_train", "per_packet"] = "packet_train"
 

@@ -42,10 +42,15 @@ class Invariants:
             raise InvariantError(f"expected times in order, got {times_s} s")
 
     def shares(self, shares: NDArray[np.float64], num_flows: int) -> None:
-        """Each active flow has a share >= 0, and together at most the band."""
-        if shares.shape != (num_flows,):
-            raise InvariantError(f"expected {num_flows} shares, got shape {shares.shape}")
-        if not ((shares >= 0.0).all() and shares.sum() <= 1.0 + _RELATIVE):
+        """Each active flow has a share >= 0, and together at most each block in each slot.
+
+        Args:
+            shares: [F, K, C].
+            num_flows: F.
+        """
+        if shares.ndim != 3 or len(shares) != num_flows:
+            raise InvariantError(f"expected shares of {num_flows} flows, got {shares.shape}")
+        if not ((shares >= 0.0).all() and (shares.sum(axis=0) <= 1.0 + _RELATIVE).all()):
             raise InvariantError(f"shares must be >= 0 and sum to at most 1, got {shares}")
 
     def bits(self, served: float, delivered: float, lost: float, in_flight: float) -> None:

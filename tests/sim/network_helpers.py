@@ -24,8 +24,10 @@ class TableWorld:
         self._spacing_m = spacing_m
         self.num_read = 0
 
+    is_selective = False
+
     def distance_m(self, src, dst, t_s):
-        return np.asarray(abs(src - dst) * self._spacing_m, float)
+        return np.abs(np.asarray(src) - np.asarray(dst)) * float(self._spacing_m)
 
     def sample_interval_s(self, src, dst):
         interval_s = self._interval_s
@@ -33,15 +35,27 @@ class TableWorld:
             interval_s[min(src, dst), max(src, dst)] if isinstance(interval_s, dict) else interval_s
         )
 
+    def mean_gain(self, src, dst, t_s):
+        tables = [self._table(src, each) for each in np.atleast_1d(dst)]
+        return np.array([np.mean(table) for table in tables])
+
+    def _table(self, src, dst):
+        low, high = min(src, dst), max(src, dst)
+        return np.asarray(
+            self._gains.get((low, high), [0.0]) if isinstance(self._gains, dict) else self._gains
+        )
+
     def gain(self, src, dst, t_s):
         low, high = min(src, dst), max(src, dst)
-        table = np.asarray(self._gains[low, high] if isinstance(self._gains, dict) else self._gains)
+        table = self._table(low, high)
         interval_s = self.sample_interval_s(low, high)
         t_s = np.asarray(t_s, float)
         self.num_read += t_s.size
         if math.isinf(interval_s):
             return np.full(t_s.shape, float(table.flat[0]))
-        return table[np.rint(t_s / interval_s).astype(int) % len(table)].astype(float)
+        # Instants that are not this link's own, of interferers and slots, see what holds then.
+        samples = np.floor(t_s / interval_s * (1.0 + 1e-12)).astype(int)
+        return table[samples % len(table)].astype(float)
 
 
 class LogisticError(PacketError):
@@ -50,7 +64,7 @@ class LogisticError(PacketError):
     depends_on_snr: ClassVar[bool] = True
     middle: float = 3.0
 
-    def probability(self, snr, packet_bits):
+    def probability(self, snr, packet_bits, efficiency):
         return (
             1.0
             / (1.0 + np.exp(np.log(np.maximum(snr, 1e-9) / self.middle) * 2.0))
@@ -63,7 +77,7 @@ class ThresholdError(PacketError):
 
     least_snr: float = 1.0
 
-    def probability(self, snr, packet_bits):
+    def probability(self, snr, packet_bits, efficiency):
         return np.where(snr < self.least_snr, 1.0, 0.0)
 
 
@@ -81,6 +95,9 @@ class Run:
         packets=True,
         check=True,
         spectrum=(),
+        combining="none",
+        is_base=None,
+        reach_m=math.inf,
         **transport,
     ):
         self.env = simpy.Environment()
@@ -93,12 +110,14 @@ class Run:
             world,
             [Radio()] * world.num_devices,
             Spectrum.model_validate(dict(spectrum)),
-            Link.model_validate({"rate": rate, "error": error}),
+            Link.model_validate({"rate": rate, "error": error, "combining": combining}),
             self.transport,
             Draws(seed),
             on_flow=self.flows.append,
             on_packets=self.packets.append if packets else None,
             on_air=lambda device, power_w: self.on_air.append((self.env.now, device, power_w)),
+            is_base=is_base,
+            reach_m=reach_m,
             check=check,
         )
 
@@ -107,16 +126,23 @@ class Run:
         return Payload("update", src, dst, 0, num_bytes, segment)
 
     def send(self, src, dst, num_bytes, power_w=0.2):
-        transfer = self.network.send(self.payload(src, dst, num_bytes), power_w)
+        return self.multicast(src, [dst], num_bytes, power_w)[0]
 
+    def multicast(self, src, receivers, num_bytes, power_w=0.2):
+        payloads = [self.payload(src, dst, num_bytes) for dst in receivers]
+        transfers = self.network.multicast(payloads, power_w)
+        for transfer in transfers:
+            self._keep(transfer)
+        return transfers
+
+    def _keep(self, transfer):
         def keep(event):
-            self.deliveries[transfer.flow] = (self.env.now, event.value)
+            self.deliveries[transfer.number] = (self.env.now, event.value)
 
         if transfer.callbacks is None:
             keep(transfer)
         else:
             transfer.callbacks.append(keep)
-        return transfer
 
     def at(self, t_s, action):
         timeout = self.env.timeout(t_s - self.env.now)

@@ -1,12 +1,16 @@
 """The two engines are one: `packet_train` gives what `per_packet` gives, packet by packet."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from network_helpers import LogisticError, Run, TableWorld, ThresholdError
+
+from cosim.radio.rate.base import Rate
+from cosim.radio.sharing.base import Division, SharingRule
 
 NUM_DEVICES = 4
 # Gains at which a 10 MHz band carries from nothing to some 100 Mbps at 0.2 W.
@@ -32,6 +36,48 @@ def channels(draw):
     return {"gains": gains, "interval_s": intervals, "spacing_m": spacing_m}
 
 
+class TurnByTurn(SharingRule):
+    """A toy that follows the channel: each slot to the best of SNR over a fading memory of turns."""
+
+    exclusive: ClassVar[bool] = True
+    slot_s: float | None = 0.001
+
+    def divide(self, demand):
+        memory = np.where(np.isnan(demand.memory), 1.0, demand.memory)
+        snr = demand.snr()[:, :, 0]
+        shares = np.zeros((demand.num_flows, demand.num_slots, 1))
+        after = np.empty((demand.num_flows, demand.num_slots))
+        for slot in range(demand.num_slots):
+            best = int(np.argmax(snr[:, slot] / memory))
+            shares[best, slot] = 1.0
+            memory = 0.9 * memory
+            memory[best] += 0.1 * demand.num_flows
+            after[:, slot] = memory
+        return Division(shares, after)
+
+
+class Reported(Rate):
+    """A toy whose rate goes by reports, and by acknowledgements with `outer_loop`."""
+
+    outer_loop: bool = False
+
+    @property
+    def adapts(self):
+        return self.outer_loop
+
+    def bps(self, snr, bandwidth_hz, share, offset_db=0.0):
+        return np.asarray(bandwidth_hz) * np.log2(1.0 + snr * 10.0 ** (-offset_db / 10.0))
+
+    def next_offset_db(self, offset_db, num_acks, num_nacks):
+        return min(max(offset_db + 0.5 * num_nacks - 0.1 * num_acks, -10.0), 10.0)
+
+    def report_interval_s(self):
+        return 0.0025
+
+
+RULES = ["equal", TurnByTurn()]
+
+
 @st.composite
 def settings_of_runs(draw):
     """Everything of a run but its engine."""
@@ -44,16 +90,43 @@ def settings_of_runs(draw):
                 {"kind": "fixed", "rate": 1.0},
                 LogisticError(),
                 LogisticError(middle=30.0),
+                ThresholdError(),
+                "cqi_bler",
+                {"kind": "finite_blocklength", "log_term": True},
             ]
         )
     )
-    rate = draw(st.sampled_from(["shannon", {"kind": "fixed", "rate": "8 Mbps"}]))
+    rate = draw(
+        st.sampled_from(
+            [
+                "shannon",
+                {"kind": "fixed", "rate": "8 Mbps"},
+                {"kind": "shannon", "gap": "1 dB"},
+                {"kind": "cqi", "report_period": "2 ms"},
+                {"kind": "cqi", "report_period": "2.5 ms", "overhead": 0.2},
+                {"kind": "cqi", "outer_loop": False},
+                Reported(),
+                Reported(outer_loop=True),
+            ]
+        )
+    )
     mtu, header = draw(st.sampled_from([(100, 0), (140, 40), (1000, 0), (1500, 40)]))
     return {
         "error": error,
         "rate": rate,
         "seed": draw(st.integers(0, 2**16)),
-        "spectrum": {"domain": draw(st.sampled_from(["per_transmitter", "per_cluster"]))},
+        "combining": draw(st.sampled_from(["none", "chase"])),
+        "is_base": draw(st.sampled_from([None, [False, True, False, True]])),
+        "reach_m": draw(st.sampled_from([math.inf, 40.0])),
+        "spectrum": {
+            "domain": draw(st.sampled_from(["per_transmitter", "per_cluster", "per_cell"])),
+            "interference": draw(st.sampled_from(["none", "co_channel"])),
+            "duplex": draw(st.sampled_from(["full", "half"])),
+            "rule": draw(st.sampled_from(RULES)),
+        },
+        "parallel": draw(st.sampled_from([None, 1, 2])),
+        "queue": draw(st.sampled_from([None, "3000 B"])),
+        "ack_delay": draw(st.sampled_from(["0 s", "1 ms", "2.5 ms"])),
         "mtu": f"{mtu} B",
         "header": f"{header} B",
         "reliability": draw(st.sampled_from(["reliable", "best_effort"])),
@@ -80,6 +153,9 @@ def scripts(draw):
             max_size=8,
         )
     )
+    groups = st.lists(st.integers(1, NUM_DEVICES - 1), min_size=2, max_size=3, unique=True)
+    casts = st.tuples(instant, st.just("multicast"), groups, st.sampled_from(BYTES))
+    sends += draw(st.lists(casts, max_size=2))
     aborts = st.tuples(instant, st.just("abort"), st.integers(0, 7))
     leaves = st.tuples(instant, st.just("abort_device"), st.integers(0, NUM_DEVICES - 1))
     cluster = st.lists(st.integers(-1, 1), min_size=NUM_DEVICES, max_size=NUM_DEVICES)
@@ -97,6 +173,8 @@ def play(engine, channel, setting, script, until_s=1.0):
         if what == "send":
             (src, dst), num_bytes, power_w = args
             transfers.append(run.send(src, dst, num_bytes, power_w))
+        elif what == "multicast":
+            transfers.extend(run.multicast(0, *args))
         elif what == "abort":
             if args[0] < len(transfers):
                 run.network.abort(transfers[args[0]])
@@ -147,7 +225,7 @@ def assert_same(one, other):
 
 
 @settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 @given(channels(), settings_of_runs(), scripts())
 def test_engines_agree(channel, setting, script):

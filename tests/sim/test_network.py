@@ -7,7 +7,7 @@ import pytest
 from network_helpers import Run, TableWorld, ThresholdError
 
 from cosim.boundary import Payload
-from cosim.radio.sharing.base import SharingRule
+from cosim.radio.sharing.base import Division, SharingRule
 from cosim.sim.check import InvariantError, Invariants
 
 FAST = {"kind": "fixed", "rate": "8 Mbps"}  # one byte per microsecond
@@ -384,17 +384,17 @@ def test_an_mtu_without_room_is_refused():
 class Greedy(SharingRule):
     """A rule that gives everyone everything, which there is not."""
 
-    def shares(self, demand):
-        return np.ones(demand.num_flows)
+    def divide(self, demand):
+        return Division(np.ones((demand.num_flows, 1, 1)))
 
 
 class ByDemand(SharingRule):
     """Shares in proportion to what is still to be served; looks at the channel too."""
 
-    def shares(self, demand):
+    def divide(self, demand):
         remaining = demand.remaining_bits()
-        assert (demand.gain_to_noise() > 0).all()
-        return remaining / remaining.sum()
+        assert (demand.snr() > 0).all()
+        return Division((remaining / remaining.sum())[:, np.newaxis, np.newaxis])
 
 
 @BOTH
@@ -478,8 +478,8 @@ def test_invariants_catch_contradictions():
         invariants.ordered(1.0, 3.0, 2.0)
     with pytest.raises(InvariantError, match="bits served"):
         invariants.bits(served=100.0, delivered=50.0, lost=10.0, in_flight=0.0)
-    with pytest.raises(InvariantError, match="expected 2 shares"):
-        invariants.shares(np.array([1.0]), 2)
+    with pytest.raises(InvariantError, match="expected shares of 2 flows"):
+        invariants.shares(np.ones((1, 1, 1)), 2)
     invariants.opened(0)
     with pytest.raises(InvariantError, match="was sent after"):
         invariants.opened(0)

@@ -4,9 +4,11 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cosim.plugin import Plugin
+
+Floats = NDArray[np.float64]
 
 
 class PacketError(Plugin):
@@ -20,12 +22,12 @@ class PacketError(Plugin):
     depends_on_snr: ClassVar[bool] = True
 
     @abstractmethod
-    def probability(
-        self, snr: NDArray[np.float64], packet_bits: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return loss probabilities in [0, 1].
+    def probability(self, snr: Floats, packet_bits: ArrayLike, efficiency: ArrayLike) -> Floats:
+        """Return loss probabilities in [0, 1], shape of `snr`.
 
         Args:
-            snr: linear SNR at the start of each transmission, [K].
-            packet_bits: bits on the air of each transmission, headers included, [K].
+            snr: linear SNR at the start of each transmission, [...]; with combining, the sum over
+                the transmissions of one packet.
+            packet_bits: bits on the air of each transmission, headers included; broadcasts.
+            efficiency: information rate over bandwidth at that instant, bit/s/Hz; broadcasts.
         """

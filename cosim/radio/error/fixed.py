@@ -3,10 +3,10 @@
 from typing import Annotated, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 
-from cosim.radio.error.base import PacketError
+from cosim.radio.error.base import Floats, PacketError
 
 
 class Fixed(PacketError):
@@ -16,8 +16,6 @@ class Fixed(PacketError):
 
     rate: Annotated[float, Field(ge=0, le=1)] = 0.01
 
-    def probability(
-        self, snr: NDArray[np.float64], packet_bits: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return `rate` for each transmission, [K]."""
+    def probability(self, snr: Floats, packet_bits: ArrayLike, efficiency: ArrayLike) -> Floats:
+        """Return `rate` for each transmission, shape of `snr`."""
         return np.full(np.shape(snr), self.rate)

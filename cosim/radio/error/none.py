@@ -3,9 +3,9 @@
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from cosim.radio.error.base import PacketError
+from cosim.radio.error.base import Floats, PacketError
 
 
 class Perfect(PacketError):
@@ -13,8 +13,6 @@ class Perfect(PacketError):
 
     depends_on_snr: ClassVar[bool] = False
 
-    def probability(
-        self, snr: NDArray[np.float64], packet_bits: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return zeros, [K]."""
+    def probability(self, snr: Floats, packet_bits: ArrayLike, efficiency: ArrayLike) -> Floats:
+        """Return zeros, shape of `snr`."""
         return np.zeros(np.shape(snr))

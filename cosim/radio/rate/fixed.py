@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 
-from cosim.radio.rate.base import Rate
+from cosim.radio.rate.base import Floats, Rate
 from cosim.units import BitsPerSecond
 
 
@@ -16,7 +16,7 @@ class Fixed(Rate):
     rate_bps: Annotated[BitsPerSecond, Field(gt=0)] = 10e6
 
     def bps(
-        self, snr: NDArray[np.float64], bandwidth_hz: float, share: float
-    ) -> NDArray[np.float64]:
+        self, snr: Floats, bandwidth_hz: ArrayLike, share: ArrayLike, offset_db: float = 0.0
+    ) -> Floats:
         """Return `rate` times the share where the SNR is above 0, shape of `snr`."""
-        return np.where(np.asarray(snr) > 0.0, self.rate_bps * share, 0.0)
+        return np.where(snr > 0.0, self.rate_bps * np.asarray(share, float), 0.0)

@@ -4,10 +4,10 @@ import math
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 
-from cosim.radio.rate.base import Rate
+from cosim.radio.rate.base import Floats, Rate
 from cosim.units import Decibels
 
 
@@ -21,12 +21,13 @@ class Shannon(Rate):
     gap_db: Annotated[Decibels, Field(ge=0)] = 0.0
 
     def bps(
-        self, snr: NDArray[np.float64], bandwidth_hz: float, share: float
-    ) -> NDArray[np.float64]:
+        self, snr: Floats, bandwidth_hz: ArrayLike, share: ArrayLike, offset_db: float = 0.0
+    ) -> Floats:
         """Return b log2(1 + SNR / G), shape of `snr`."""
         gap = 10.0 ** (self.gap_db / 10.0)
         # log1p keeps its digits where the SNR is far below 1.
-        return np.asarray(np.log1p(snr / gap) * (bandwidth_hz / math.log(2.0)))
+        nats = np.log1p(snr if gap == 1.0 else snr / gap)
+        return np.asarray(nats * (np.asarray(bandwidth_hz, float) / math.log(2.0)))
 
 
 def qam_gap_db(bit_error_rate: float) -> float:

@@ -4,14 +4,14 @@ With one domain per transmitter this is P1's W / |u_i|, of the flows that are ac
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cosim.radio.sharing.base import Demand, SharingRule
+from cosim.radio.sharing.base import Demand, Division, SharingRule
 
 
 class Equal(SharingRule):
     """The band divided by the number of flows."""
 
-    def shares(self, demand: Demand) -> NDArray[np.float64]:
-        """Return 1/F for each flow, [F]."""
-        return np.full(demand.num_flows, 1.0 / max(demand.num_flows, 1))
+    def divide(self, demand: Demand) -> Division:
+        """Return 1/F for each flow and slot, [F, K, 1]."""
+        shape = (demand.num_flows, demand.num_slots, 1)
+        return Division(np.full(shape, 1.0 / max(demand.num_flows, 1)))

@@ -1,31 +1,35 @@
-"""Who is on the air in each domain, and how they divide its band.
+"""Who is on the air: in each domain, and within reach of each other's receivers.
 
-All that starts and ends at one instant is divided for once, at the end of that instant.
+All that starts and ends at one instant is taken in once, at the end of that instant: bands are
+divided again where flows have started or ended, and with co-channel interference the flows that
+hear those are looked at again too.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from cosim.radio.budget import snr
-from cosim.radio.sharing.base import Demand, SharingRule
 from cosim.sim.check import Invariants
-from cosim.sim.engines.base import Engine, Flow
+from cosim.sim.engines.air import Air
+from cosim.sim.engines.base import Engine
+from cosim.sim.engines.flow import Flow
 
-Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Distance = Callable[[Ints, Ints, float], NDArray[np.float64]]
 
 
 class Band:
-    """The band of every domain.
+    """The bands of all domains.
 
     Args:
         env: the event loop.
-        engine: told of its flows' new shares.
-        rule: how a domain's flows divide its band.
-        bandwidth_hz: of one domain.
+        engine: told of changes.
+        air: told of the number of flows in each domain.
+        reach_m: a flow disturbs the receivers of other domains that are at most this far from its
+            transmitter when the later of the two goes on the air; None without interference.
+        distance_m: distances between devices, by (from, to, time).
         invariants: what to check, or None.
     """
 
@@ -33,64 +37,97 @@ class Band:
         self,
         env: simpy.Environment,
         engine: Engine,
-        rule: SharingRule,
-        bandwidth_hz: float,
-        invariants: Invariants | None,
+        air: Air,
+        *,
+        reach_m: float | None = None,
+        distance_m: Distance | None = None,
+        invariants: Invariants | None = None,
     ) -> None:
         self._env = env
         self._engine = engine
-        self._rule = rule
-        self._bandwidth_hz = bandwidth_hz
+        self._air = air
+        self._reach_m = reach_m
+        self._distance_m = distance_m
         self._invariants = invariants
         self._flows: dict[int, dict[Flow, None]] = {}  # by domain, in the order of starts
+        self._heard_by: dict[Flow, dict[Flow, None]] = {}  # who has it as an interferer
         self._changed: dict[int, None] = {}  # domains to divide again, in order
+        self._disturbed: dict[int, None] = {}  # domains whose interference has changed
 
     def join(self, flow: Flow) -> None:
         """Put a flow on the air; it has its share by the end of this instant."""
         self._engine.begin(flow)
-        self._flows.setdefault(flow.domain, {})[flow] = None
-        self._divide_soon(flow.domain)
+        if self._reach_m is not None:
+            self._meet(flow)
+        flows = self._flows.setdefault(flow.domain, {})
+        flows[flow] = None
+        self._change(flow)
 
     def leave(self, flow: Flow) -> None:
         """Give a flow's share back to the others."""
         flows = self._flows[flow.domain]
         del flows[flow]
-        if flows:
-            self._divide_soon(flow.domain)
-        else:
+        self._change(flow)
+        for other in self._heard_by.pop(flow, {}):
+            other.interferers.pop(flow, None)
+        for other in flow.interferers:
+            self._heard_by[other].pop(flow, None)
+        if not flows:
             del self._flows[flow.domain]
 
-    def _divide_soon(self, domain: int) -> None:
+    def _meet(self, flow: Flow) -> None:
+        """Find whom a new flow disturbs, and who disturbs it."""
+        self._heard_by[flow] = {}
+        others = [
+            other
+            for domain, flows in self._flows.items()
+            if domain != flow.domain
+            for other in flows
+            if other.src != flow.src  # a transmitter's own links do not collide
+        ]
+        for source, listener in [*self._reached([flow], others), *self._reached(others, [flow])]:
+            listener.interferers[source] = None
+            self._heard_by[source][listener] = None
+
+    def _reached(
+        self, sources: Sequence[Flow], listeners: Sequence[Flow]
+    ) -> list[tuple[Flow, Flow]]:
+        """Return which sources' power gets to a receiver of which listeners."""
+        assert self._reach_m is not None
+        assert self._distance_m is not None
+        pairs = [
+            (source, listener, receiver.device)
+            for source in sources
+            for listener in listeners
+            for receiver in listener.receivers
+            if receiver.device != source.src  # what a device sends it cancels itself
+        ]
+        if not pairs:
+            return []
+        transmitters = np.array([source.src for source, _, _ in pairs])
+        devices = np.array([device for _, _, device in pairs])
+        near = self._distance_m(transmitters, devices, self._env.now) <= self._reach_m
+        found = {pair[:2]: None for pair, is_near in zip(pairs, near, strict=True) if is_near}
+        return list(found)
+
+    def _change(self, flow: Flow) -> None:
         if not self._changed:
             soon = self._env.timeout(0.0)
-            soon.callbacks = [self._divide]
-        self._changed[domain] = None
+            soon.callbacks = [self._refresh]
+        self._changed[flow.domain] = None
+        self._air.set_num_flows(flow.domain, len(self._flows[flow.domain]))
+        # Where flows take turns, one more or less changes what all of its domain radiate.
+        sources = self._flows[flow.domain] if self._air.rule.exclusive else (flow,)
+        for source in (*sources, flow):
+            for other in self._heard_by.get(source, ()):
+                self._disturbed[other.domain] = None
 
-    def _divide(self, _: simpy.Event) -> None:
-        domains, self._changed = self._changed, {}
-        for domain in domains:
+    def _refresh(self, _: simpy.Event) -> None:
+        changed, self._changed = self._changed, {}
+        disturbed, self._disturbed = self._disturbed, {}
+        if self._invariants is not None:
+            self._invariants.time(self._env.now)
+        for domain in {**changed, **disturbed}:
             flows = tuple(self._flows.get(domain, ()))
-            if not flows:
-                continue
-            demand = Demand(
-                num_flows=len(flows),
-                gain_to_noise=partial(self._gain_to_noise, flows),
-                remaining_bits=partial(self._remaining_bits, flows),
-            )
-            shares = self._rule.shares(demand)
-            if self._invariants is not None:
-                self._invariants.time(self._env.now)
-                self._invariants.shares(shares, len(flows))
-            for flow, share in zip(flows, shares.tolist(), strict=True):
-                flow.share = share
-            self._engine.refresh(domain, flows)
-
-    def _gain_to_noise(self, flows: Sequence[Flow]) -> Floats:
-        return snr(
-            [flow.power_w for flow in flows],
-            [self._engine.gain(flow) for flow in flows],
-            [flow.noise_w_per_hz * self._bandwidth_hz for flow in flows],
-        )
-
-    def _remaining_bits(self, flows: Sequence[Flow]) -> Floats:
-        return np.array([self._engine.remaining_bits(flow) for flow in flows])
+            if flows:
+                self._engine.refresh(domain, flows, divide=domain in changed)

@@ -5,11 +5,15 @@ of all its attempts are served: that is the flow's end, and the only event. When
 it settles what was served until then and looks ahead again. A look is bounded: where the end is
 not in it, its own end is an event, and the next look begins there.
 
+Where a rule divides the band slot by slot, the flows of a domain look ahead together, and their
+shares of all slots are found at once.
+
 Work grows with flows, share changes and channel samples; a packet costs a draw and a comparison.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import simpy
@@ -17,7 +21,10 @@ from numpy.typing import NDArray
 
 from cosim.radio.sampling import sample_index, sample_times_s, tolerance_s
 from cosim.radio.service import Service
-from cosim.sim.engines.base import Airing, Engine, Flow, Medium, PacketTimes, Timer
+from cosim.sim.engines.air import Air, Signals
+from cosim.sim.engines.base import Engine, Timer
+from cosim.sim.engines.feedback import Feedback
+from cosim.sim.engines.flow import Airing, Flow, PacketTimes
 from cosim.sim.engines.losses import Losses, losses
 
 Floats = NDArray[np.float64]
@@ -27,37 +34,90 @@ _LONGEST_LOOK = 16384  # so that no single step takes long or much memory
 _LOOK_GROWTH = 16  # a fade must not make one look far longer than those before
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a flow looks ahead at: samples `first`, ..., from `start_s` on.
+
+    Attributes:
+        start_s: where the past ends.
+        first: the sample that holds then.
+        sinr: with all of the band, [R, K, C].
+        known: what the transmitter knows of it, [R, K, C].
+    """
+
+    start_s: float
+    first: int
+    sinr: Floats
+    known: Floats
+
+    @property
+    def num(self) -> int:
+        """How many samples."""
+        return int(self.sinr.shape[1])
+
+
 class _Train:
     """One flow's past and future on the air."""
 
-    def __init__(self, flow: Flow, known: Losses) -> None:
+    def __init__(self, flow: Flow, air: Air, known: Losses, sample: int) -> None:
         self.flow = flow
         self.losses = known
+        self.signals = Signals(air, flow)
+        self.feedback = Feedback(air.rate, flow.sample_interval_s, sample)
         self.past: list[Service] = []
         self.ahead: Service | None = None
+        self.seen: _Look | None = None  # what `ahead` was found from
         self.look = _FIRST_LOOK
         self.next_s = math.inf  # its end, if `ends`, or that of the look
         self.ends = False
-        self.gain_first = 0  # channel samples read: gain[i] is sample gain_first + i
-        self.gain = np.empty(0)
+        self.share: float | Floats = 0.0
+        self.remaining_bits = 0.0  # when flows of a domain with slots last started or ended
 
-    def gains(self, medium: Medium, first: int, num: int) -> Floats:
-        """Return the gain at samples `first`, ..., reading those not yet read."""
-        kept = self.gain[first - self.gain_first :]
-        if len(kept) < num:
-            more = medium.gains(self.flow, first + len(kept), num - len(kept))
-            kept = np.concatenate([kept, more]) if len(kept) else more
-            self.gain_first, self.gain = first, kept
-        return kept[:num]
+    def start_s(self, now_s: float) -> float:
+        """Return where the past ends."""
+        return self.past[-1].end_s if self.past else now_s
 
     def wanted(self, first: int) -> int:
         """Return how many samples to look at from `first` on: those read already, if worth it."""
-        read = self.gain_first + len(self.gain) - first
+        read = self.signals.end - first
         return read if self.look <= 4 * read <= 16 * self.look else self.look
+
+    def most(self, start_s: float, first: int) -> int:
+        """Return how many samples there may be from `start_s` on."""
+        flow = self.flow
+        if math.isinf(flow.sample_interval_s):
+            return 1
+        most = int((flow.deadline_s - start_s) / flow.sample_interval_s) + 2
+        if self.feedback.adapts:  # acknowledgements change the rate at the next report
+            most = min(most, self.feedback.next_report(first) - first)
+        return most
 
     def service(self) -> Service | None:
         """Return the service since the oldest part that is kept."""
         return Service.join(self.past) if self.past else None
+
+
+@dataclass(slots=True)
+class _Domain:
+    """The flows on the air in one domain, in the order of their starts.
+
+    Attributes:
+        timer: its earliest event.
+        trains: by flow.
+        memory: what the sharing rule remembered of each flow before slot `first` of the last
+            look, and after each slot of it, [1 + K] each.
+        first: the slot.
+    """
+
+    timer: Timer
+    trains: dict[Flow, _Train] = field(default_factory=dict)
+    memory: dict[Flow, Floats] = field(default_factory=dict)
+    first: int = 0
+
+    def remembered(self, flow: Flow, slot: int) -> float:
+        """Return what the rule remembered of a flow before a slot."""
+        memory = self.memory.get(flow)
+        return math.nan if memory is None else float(memory[slot - self.first])
 
 
 class PacketTrain(Engine):
@@ -66,28 +126,42 @@ class PacketTrain(Engine):
     def __init__(
         self,
         env: simpy.Environment,
-        medium: Medium,
+        air: Air,
         aired: Callable[[Flow, Airing], None],
         record: bool,
     ) -> None:
-        super().__init__(env, medium, aired, record)
+        super().__init__(env, air, aired, record)
         self._trains: dict[Flow, _Train] = {}
-        self._domains: dict[int, dict[Flow, _Train]] = {}
-        self._timers: dict[int, Timer] = {}  # one per domain: its earliest event
+        self._domains: dict[int, _Domain] = {}
 
     def begin(self, flow: Flow) -> None:
         """See `Engine.begin`."""
-        train = _Train(flow, losses(flow, self.medium))
+        sample = sample_index(self.env.now, flow.sample_interval_s)
+        train = _Train(flow, self.air, losses(flow, self.air), sample)
         self._trains[flow] = train
-        self._domains.setdefault(flow.domain, {})[flow] = train
+        domain = self._domains.get(flow.domain)
+        if domain is None:
+            number = flow.domain
+            timer = Timer(self.env, lambda at_s: self._wake(number, at_s))
+            domain = self._domains[number] = _Domain(timer)
+        domain.trains[flow] = train
 
-    def refresh(self, domain: int, flows: Sequence[Flow]) -> None:
+    def refresh(self, domain: int, flows: Sequence[Flow], divide: bool) -> None:
         """See `Engine.refresh`."""
         now_s = self.env.now
-        for flow in flows:
-            train = self._trains[flow]
+        trains = [self._trains[flow] for flow in flows]
+        for train in trains:
             self._settle(train, now_s)
-            self._predict(train, now_s)
+        if self.air.rule.slot_s is not None:
+            if divide:
+                for train in trains:
+                    train.remaining_bits = self._remaining_bits(train)
+            self._predict_slots(self._domains[domain], now_s)
+        else:
+            if divide:
+                self._divide(trains, now_s)
+            for train in trains:
+                self._predict(train, self._look(train, now_s), train.share)
         self._arm(domain)
 
     def cut(self, flow: Flow) -> Airing:
@@ -97,33 +171,15 @@ class PacketTrain(Engine):
         self._settle(train, now_s)
         return self._airing(train, now_s)
 
-    def gain(self, flow: Flow) -> float:
-        """See `Engine.gain`."""
-        sample = sample_index(self.env.now, flow.sample_interval_s)
-        return float(self._trains[flow].gains(self.medium, sample, 1)[0])
+    def _arm(self, number: int) -> None:
+        domain = self._domains[number]
+        domain.timer.set(min((train.next_s for train in domain.trains.values()), default=math.inf))
 
-    def remaining_bits(self, flow: Flow) -> float:
-        """See `Engine.remaining_bits`."""
-        train = self._trains[flow]
-        self._settle(train, self.env.now)
-        served = train.past[-1].end_bits if train.past else 0.0
-        mark = train.past[-1].end_mark_bits if train.past else 0.0
-        attempts = train.losses.attempts
-        ended = attempts.num_within(mark)
-        through = int(np.searchsorted(attempts.ends, ended))
-        partial = served - attempts.bits_of(ended)
-        return float(flow.packets.bits()[through:].sum()) - partial
-
-    def _arm(self, domain: int) -> None:
-        trains = self._domains[domain]
-        if domain not in self._timers:
-            self._timers[domain] = Timer(self.env, lambda at_s: self._wake(domain, at_s))
-        next_s = min((train.next_s for train in trains.values()), default=math.inf)
-        self._timers[domain].set(next_s)
-
-    def _wake(self, domain: int, at_s: float) -> None:
+    def _wake(self, number: int, at_s: float) -> None:
         """The earliest flow of a domain ends, or its look does."""
-        due = [train for train in self._domains[domain].values() if train.next_s <= at_s]
+        slotted = self.air.rule.slot_s is not None
+        domain, look_ended = self._domains[number], False
+        due = [train for train in domain.trains.values() if train.next_s <= at_s]
         for train in due:
             if train.flow not in self._trains:  # cut by what another's end set off
                 continue
@@ -131,56 +187,122 @@ class PacketTrain(Engine):
             if train.ends:
                 self._remove(train.flow)
                 self.aired(train.flow, self._airing(train, at_s))
+            elif slotted:
+                look_ended = True
             else:
-                self._predict(train, at_s)
-        if domain in self._domains:
-            self._arm(domain)
+                self._predict(train, self._look(train, at_s), train.share)
+        if number not in self._domains:
+            return
+        if look_ended:
+            for train in domain.trains.values():
+                self._settle(train, at_s)
+            self._predict_slots(domain, at_s)
+        self._arm(number)
 
     def _remove(self, flow: Flow) -> _Train:
         train = self._trains.pop(flow)
-        trains = self._domains[flow.domain]
-        del trains[flow]
-        if not trains:
+        domain = self._domains[flow.domain]
+        del domain.trains[flow]
+        if not domain.trains:
+            domain.timer.cancel()
             del self._domains[flow.domain]
-            timer = self._timers.pop(flow.domain, None)
-            if timer is not None:
-                timer.cancel()
         return train
 
     def _settle(self, train: _Train, now_s: float) -> None:
         """Move what is before now from the future to the past."""
         if train.ahead is None:
             return
-        done = train.ahead.until(now_s)
-        train.ahead = None
+        done, seen, feedback = train.ahead.until(now_s), train.seen, train.feedback
+        train.ahead = train.seen = None
         train.losses.settle(done, now_s)
         if not self.record:
             # What came through is asked for no earlier than a delay before the end.
             oldest_s = now_s - train.flow.delay_s - tolerance_s(now_s)
             train.past = [part for part in train.past if part.end_s >= oldest_s]
         train.past.append(done)
+        assert seen is not None
+        if feedback.has_reports and now_s - train.flow.start_s > tolerance_s(now_s):
+            interval_s = train.flow.sample_interval_s
+            before = sample_index(now_s - 2.0 * tolerance_s(now_s), interval_s)
+            if before >= seen.first:
+                feedback.hold(seen.known, seen.first, min(before, seen.first + seen.num - 1))
+            if feedback.adapts:
+                attempts = train.losses.attempts
+                ended = attempts.num_within(done.end_mark_bits)
+                lost = int(np.count_nonzero(attempts.lost[:ended]))
+                feedback.acknowledge(sample_index(now_s, interval_s), ended - lost, lost)
 
-    def _predict(self, train: _Train, now_s: float) -> None:
-        """Look ahead from now at the present share; find the end, or where to look again."""
-        flow = train.flow
-        start_s, start_bits, carry_bits = now_s, 0.0, -math.inf
+    def _look(self, train: _Train, now_s: float, num: int | None = None) -> _Look:
+        """Look ahead from now, over `num` samples, or as many as are likely to be of use."""
+        start_s = train.start_s(now_s)
+        first = sample_index(start_s, train.flow.sample_interval_s)
+        if num is None:
+            num = min(train.wanted(first), train.most(start_s, first))
+        sinr = train.signals.sinr(first, num)
+        return _Look(start_s, first, sinr, train.feedback.known(sinr, first))
+
+    def _divide(self, trains: Sequence[_Train], now_s: float) -> None:
+        """Divide a band until flows start or end again."""
+
+        def known() -> list[Floats]:
+            return [self._look(train, now_s, 1).known for train in trains]
+
+        division = self.air.divide(
+            [train.flow for train in trains],
+            1,
+            known,
+            [train.feedback.offset_db for train in trains],
+            lambda: np.array([self._remaining_bits(train) for train in trains]),
+            np.full(len(trains), np.nan),
+        )
+        for train, share in zip(trains, division.shares, strict=True):
+            train.share = float(share[0, 0]) if share.shape[1] == 1 else share
+
+    def _predict_slots(self, domain: _Domain, now_s: float) -> None:
+        """Look ahead with all flows of a domain, dividing its band slot by slot."""
+        trains = list(domain.trains.values())
+        starts_s = [train.start_s(now_s) for train in trains]
+        slot = max(
+            sample_index(start_s, train.flow.sample_interval_s)
+            for train, start_s in zip(trains, starts_s, strict=True)
+        )
+        num = min(
+            max(train.wanted(slot) for train in trains),
+            *(train.most(start_s, slot) for train, start_s in zip(trains, starts_s, strict=True)),
+        )
+        looks = [self._look(train, now_s, num) for train in trains]
+        memory = np.array([domain.remembered(train.flow, slot) for train in trains])
+        division = self.air.divide(
+            [train.flow for train in trains],
+            num,
+            lambda: [look.known for look in looks],
+            [train.feedback.offset_db for train in trains],
+            lambda: np.array([train.remaining_bits for train in trains]),
+            memory,
+        )
+        domain.first, domain.memory = slot, {}
+        if division.memory is not None:
+            after = np.concatenate([memory[:, np.newaxis], division.memory], axis=1)
+            domain.memory = {train.flow: row for train, row in zip(trains, after, strict=True)}
+        for train, look, share in zip(trains, looks, division.shares, strict=True):
+            self._predict(train, look, share)
+
+    def _predict(self, train: _Train, look: _Look, share: float | Floats) -> None:
+        """Find the end of a flow from what it looks at, or where to look again."""
+        flow, start_s, num = train.flow, look.start_s, look.num
+        start_bits, carry_bits = 0.0, -math.inf
         if train.past:
-            last = train.past[-1]
-            start_s, start_bits, carry_bits = last.end_s, last.end_bits, last.end_mark_bits
+            start_bits, carry_bits = train.past[-1].end_bits, train.past[-1].end_mark_bits
         interval_s = flow.sample_interval_s
-        first = sample_index(start_s, interval_s)
         if math.isinf(interval_s):
-            num = 1
             time = np.array([start_s, max(flow.deadline_s, start_s) + 1.0])
         else:
-            most = int((flow.deadline_s - start_s) / interval_s) + 2
-            num = min(train.wanted(first), most)
-            time = sample_times_s(first, num + 1, interval_s)
+            time = sample_times_s(look.first, num + 1, interval_s)
             time[0] = start_s
-        snr, rate = self.medium.conditions(flow, train.gains(self.medium, first, num))
-        ahead = Service.of(time, rate, start_bits, carry_bits)
-        train.losses.look(ahead, snr)
-        train.ahead = ahead
+        now = self.air.conditions(look.sinr, look.known, share, train.feedback.offset_db)
+        ahead = Service.of(time, now.rate_bps, start_bits, carry_bits)
+        train.losses.look(ahead, now)
+        train.ahead, train.seen = ahead, look
         train.ends = False
         train.next_s = ahead.end_s
         if train.losses.attempts.complete:
@@ -194,24 +316,33 @@ class PacketTrain(Engine):
             longest = min(_LOOK_GROWTH * num, _LONGEST_LOOK)
             train.look = int(min(max(enough, _FIRST_LOOK), longest))
 
+    def _remaining_bits(self, train: _Train) -> float:
+        """Return the bits still to be served if no attempt is lost from now on."""
+        served = train.past[-1].end_bits if train.past else 0.0
+        mark = train.past[-1].end_mark_bits if train.past else 0.0
+        attempts = train.losses.attempts
+        ended = attempts.num_within(mark)
+        through = int(np.searchsorted(attempts.ends, ended))
+        partial = served - attempts.bits_of(ended)
+        return float(train.flow.packets.bits()[through:].sum()) - partial
+
     def _airing(self, train: _Train, now_s: float) -> Airing:
         """Return what a settled train came to; it ends now, or by its last attempt."""
         flow, attempts, service = train.flow, train.losses.attempts, train.service()
         if service is None:  # cut in the instant of its start
-            return Airing.nothing(flow.packets, now_s)
+            return Airing.nothing(flow, now_s)
         ended = attempts.num_within(service.end_mark_bits)
         complete = attempts.complete and ended == len(attempts.lost)
         end_s = service.end_of(attempts.total_bits) if complete else now_s
-        begun_s = now_s - tolerance_s(now_s)
-        begun = ended
-        if not complete and begun_s >= flow.start_s:
-            begun = max(attempts.num_begun(float(service.reached_bits(begun_s))), ended)
+        in_flight_bits = service.end_bits - attempts.bits_of(ended)
+        cut = not complete and Airing.has_begun(in_flight_bits, service.end_bits)
+        begun = ended + cut
 
         def delivered_by(t_s: float) -> NDArray[np.bool_]:
             if complete and t_s >= end_s:
-                return attempts.delivered(ended)
+                return train.losses.received(ended)
             reached = float(service.reached_bits(t_s + tolerance_s(t_s)))
-            return attempts.delivered(min(attempts.num_within(reached), ended))
+            return train.losses.received(min(attempts.num_within(reached), ended))
 
         def times() -> PacketTimes:
             first = np.concatenate([[0], attempts.ends + 1])  # each packet's first attempt
@@ -232,7 +363,8 @@ class PacketTrain(Engine):
             num_attempts=begun,
             served_bits=service.end_bits,
             lost_bits=attempts.lost_bits(ended),
-            in_flight_bits=service.end_bits - attempts.bits_of(ended),
+            in_flight_bits=in_flight_bits,
             delivered_by=delivered_by,
+            collected_snr=lambda: train.losses.collected_snr(ended),
             times=times,
         )

@@ -1,0 +1,312 @@
+"""The air: from gains, powers and shares to SNR, rate and loss; and who has which share.
+
+With all of the band a flow has the SNR (with interference)
+
+    sinr = p g / (B (N0 F + I)),   I = sum over interferers of p_i g_i / B
+
+On a share s of the band its power is all in the share, and noise and interference are those of the
+share: its SNR is sinr / s. The power of an interferer is spread over the whole band on average,
+whatever its share is; where a rule lets one flow at a time transmit, it is the average over the
+flows of its domain.
+
+Arrays have the axes [R, K, C]: receivers, channel samples, resource blocks (C = 1 where the channel
+is flat over the band).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosim.radio.error.base import PacketError
+from cosim.radio.rate.base import Rate
+from cosim.radio.sampling import sample_times_s
+from cosim.radio.sharing.base import Demand, Division, SharingRule
+from cosim.sim.check import InvariantError, Invariants
+from cosim.sim.engines.flow import Flow
+from cosim.world.world import World
+
+Floats = NDArray[np.float64]
+
+
+class _Samples:
+    """An array along consecutive channel samples, [R, K, C], read as far as it is asked for."""
+
+    def __init__(self, read: Callable[[int, int], Floats]) -> None:
+        self._read = read
+        self.first = 0
+        self._values: Floats | None = None
+
+    @property
+    def end(self) -> int:
+        """One past the last sample that was read."""
+        return self.first + (0 if self._values is None else self._values.shape[1])
+
+    def at(self, first: int, num: int) -> Floats:
+        """Return samples `first`, ..., and forget those before."""
+        if self._values is None or not self.first <= first <= self.end:
+            self.first, self._values = first, self._read(first, num)
+        elif first + num > self.end:
+            more = self._read(self.end, first + num - self.end)
+            kept = self._values[:, first - self.first :]
+            self.first, self._values = first, np.concatenate([kept, more], axis=1)
+        offset = first - self.first
+        return self._values[:, offset : offset + num]
+
+
+class Signals:
+    """What reaches the receivers of one flow, as far as it was looked at.
+
+    Args:
+        air: what links are like.
+        flow: whose receivers.
+    """
+
+    def __init__(self, air: "Air", flow: Flow) -> None:
+        self._air = air
+        self._flow = flow
+        self._own = _Samples(lambda first, num: air.gains(flow, flow.src, first, num))
+        self._others: dict[int, _Samples] = {}
+
+    @property
+    def end(self) -> int:
+        """One past the last sample of the flow's own channel that was read."""
+        return self._own.end
+
+    def sinr(self, first: int, num: int) -> Floats:
+        """Return the SINR with all of the band at samples `first`, ..., [R, num, C]."""
+        flow, air = self._flow, self._air
+        own = self._own.at(first, num)
+        if len(flow.receivers) == 1 and not flow.interferers:
+            noise_w = flow.receivers[0].noise_w_per_hz * air.bandwidth_hz
+            return np.asarray(own * (flow.power_w / noise_w))
+        noise_w_per_hz = np.array([receiver.noise_w_per_hz for receiver in flow.receivers])
+        disturbance_w = np.full((1, num, 1), 0.0) + noise_w_per_hz[:, None, None] * air.bandwidth_hz
+        for src, power_w in air.interference_w(flow).items():
+            disturbance_w += power_w * self._from(src).at(first, num)
+        return np.asarray(flow.power_w * own / disturbance_w)
+
+    def _from(self, src: int) -> _Samples:
+        """Return the gains from another transmitter, averaged over the band."""
+        if src not in self._others:
+
+            def read(first: int, num: int) -> Floats:
+                return self._air.gains(self._flow, src, first, num).mean(axis=2, keepdims=True)
+
+            self._others[src] = _Samples(read)
+        return self._others[src]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a flow has on its share, sample by sample.
+
+    Attributes:
+        snr: at each receiver, [R, K].
+        rate_bps: [K].
+        efficiency: of the modulation in use, bit/s/Hz, [K]; 0 where nothing is sent.
+    """
+
+    snr: Floats
+    rate_bps: Floats
+    efficiency: Floats
+
+
+class Air:
+    """What links are like.
+
+    Args:
+        world: gains.
+        bandwidth_hz: band of one domain.
+        rate: from SNR to bit/s.
+        error: loss of one attempt.
+        rule: how a domain's flows divide its band.
+        combining: whether a receiver adds up the SNR of a packet's attempts (chase combining).
+        num_blocks: resource blocks of the band; None for a band that can be cut anywhere.
+        block_offsets_hz: their centres relative to the carrier, [C], of a frequency-selective
+            channel; None for a flat one.
+        invariants: what to check, or None.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        bandwidth_hz: float,
+        rate: Rate,
+        error: PacketError,
+        rule: SharingRule,
+        *,
+        combining: bool = False,
+        num_blocks: int | None = None,
+        block_offsets_hz: Floats | None = None,
+        invariants: Invariants | None = None,
+    ) -> None:
+        self._world = world
+        self.bandwidth_hz = bandwidth_hz
+        self.rate = rate
+        self.error = error
+        self.rule = rule
+        self.combining = combining
+        self.invariants = invariants
+        self._num_blocks = num_blocks
+        self._block_offsets_hz = block_offsets_hz
+        self._num_flows: dict[int, int] = {}  # of each domain
+
+    def set_num_flows(self, domain: int, num_flows: int) -> None:
+        """Say how many flows are on the air in a domain."""
+        if num_flows:
+            self._num_flows[domain] = num_flows
+        else:
+            self._num_flows.pop(domain, None)
+
+    def gains(self, flow: Flow, src: int, first: int, num: int) -> Floats:
+        """Return the gain from `src` to a flow's receivers at its samples, [R, num, C].
+
+        It is 0 to itself.
+        """
+        times_s = sample_times_s(first, num, flow.sample_interval_s, flow.start_s)
+        read = []
+        for receiver in flow.receivers:
+            if receiver.device == src:  # what a device sends it cancels in what it receives
+                num_blocks = 1 if self._block_offsets_hz is None else len(self._block_offsets_hz)
+                read.append(np.zeros((num, num_blocks)))
+            elif self._block_offsets_hz is None:
+                gain = np.asarray(self._world.gain(src, receiver.device, times_s), float)
+                read.append(gain[:, np.newaxis])
+            else:
+                read.append(
+                    self._world.block_gain(src, receiver.device, times_s, self._block_offsets_hz)
+                )
+        return read[0][np.newaxis] if len(read) == 1 else np.stack(read)
+
+    def interference_w(self, flow: Flow) -> dict[int, float]:
+        """Return the power of each transmitter that disturbs a flow."""
+        power_w: dict[int, float] = {}
+        for other in flow.interferers:
+            turns = self._num_flows[other.domain] if self.rule.exclusive else 1
+            power_w[other.src] = power_w.get(other.src, 0.0) + other.power_w / turns
+        return power_w
+
+    def conditions(
+        self,
+        sinr: Floats,
+        known: Floats,
+        share: float | Floats,
+        offset_db: float,
+    ) -> Conditions:
+        """Return what a flow has on its share.
+
+        Args:
+            sinr: with all of the band, [R, K, C].
+            known: what the transmitter knows of it when it chooses the rate, [R, K, C].
+            share: of the band, the same for all samples; or of each block, [K, C], or of the
+                band by sample, [K, 1].
+            offset_db: of the outer loop.
+        """
+        if isinstance(share, float):
+            if share <= 0.0:
+                return self._nothing(sinr)
+            snr = self._on_share(sinr, share, None)
+            worst = self._worst(snr if known is sinr else self._on_share(known, share, None))
+            rate_bps = self.rate.bps(worst, share * self.bandwidth_hz, share, offset_db)
+            efficiency = self.rate.efficiency(rate_bps, share * self.bandwidth_hz)
+        else:
+            total = share.mean(axis=1)  # [K]
+            if not total.any():
+                return self._nothing(sinr)
+            snr = self._on_share(sinr, total, share)
+            worst = self._worst(snr if known is sinr else self._on_share(known, total, share))
+            has = total > 0.0
+            rate_bps = self.rate.bps(worst, total * self.bandwidth_hz, total, offset_db)
+            rate_bps = np.where(has, rate_bps, 0.0)
+            efficiency = self.rate.efficiency(rate_bps, total * self.bandwidth_hz)
+        if self.invariants is not None and not (
+            np.isfinite(rate_bps).all() and (rate_bps >= 0.0).all()
+        ):
+            raise InvariantError(f"rates must be finite and >= 0, got {rate_bps} at SNR {worst}")
+        return Conditions(snr, rate_bps, efficiency)
+
+    def _nothing(self, sinr: Floats) -> Conditions:
+        num = sinr.shape[1]
+        return Conditions(np.zeros(sinr.shape[:2]), np.zeros(num), np.zeros(num))
+
+    def _on_share(self, sinr: Floats, total: float | Floats, blocks: Floats | None) -> Floats:
+        """Return the SNR [..., K] on a share of the band, of which `blocks` [..., K, C] is held."""
+        if sinr.shape[-1] == 1:
+            flat = sinr[..., 0]
+            if isinstance(total, float):
+                return flat if total == 1.0 else flat / total
+            return np.divide(flat, total, out=np.zeros(flat.shape), where=total > 0.0)
+        width = np.asarray(total)[..., np.newaxis]
+        snr = np.divide(sinr, width, out=np.zeros(sinr.shape), where=width > 0.0)
+        if blocks is None or blocks.shape[-1] == 1:
+            return self.rate.effective_snr(snr, None)
+        return self.rate.effective_snr(snr, blocks)
+
+    @staticmethod
+    def _worst(snr: Floats) -> Floats:
+        """Return the SNR of the worst receiver, [K]."""
+        return np.asarray(snr[0] if len(snr) == 1 else snr.min(axis=0))
+
+    def loss(self, snr: Floats, packet_bits: float | Floats, efficiency: Floats) -> Floats:
+        """Return the loss probability of attempts, shape of `snr`."""
+        return self.error.probability(snr, packet_bits, efficiency)
+
+    def divide(
+        self,
+        flows: Sequence[Flow],
+        num_slots: int,
+        known: Callable[[], Sequence[Floats]],
+        offset_db: Sequence[float],
+        remaining_bits: Callable[[], Floats],
+        memory: Floats,
+    ) -> Division:
+        """Divide a domain's band.
+
+        Args:
+            flows: F of them.
+            num_slots: K.
+            known: returns what each transmitter knows of its SINR with all of the band, F arrays
+                [R, K, C].
+            offset_db: of each flow's outer loop.
+            remaining_bits: of each flow, [F].
+            memory: the rule's, [F].
+
+        Returns:
+            Shares [F, K, 1] or [F, K, C].
+        """
+
+        def snr() -> Floats:
+            return np.stack([each.min(axis=0) for each in known()])
+
+        def rate_bps(shares: Floats) -> Floats:
+            rates = [
+                self.conditions(each, each, share, offset).rate_bps
+                for each, share, offset in zip(known(), shares, offset_db, strict=True)
+            ]
+            return np.stack(rates)
+
+        division = self.rule.divide(
+            Demand(
+                num_flows=len(flows),
+                num_slots=num_slots,
+                weight=np.array([flow.weight for flow in flows]),
+                snr=snr,
+                rate_bps=rate_bps,
+                remaining_bits=remaining_bits,
+                memory=memory,
+            )
+        )
+        shares = division.shares
+        if self._num_blocks is not None and shares.shape[2] == 1:
+            from cosim.radio.resource_blocks import deal, whole_blocks  # noqa: PLC0415
+
+            counts = whole_blocks(shares, self._num_blocks)
+            if self._block_offsets_hz is None:
+                shares = counts[:, :, np.newaxis] / self._num_blocks
+            else:
+                shares = deal(counts, self._num_blocks)
+        if self.invariants is not None:
+            self.invariants.shares(shares, len(flows))
+        return Division(shares, division.memory)
