@@ -51,6 +51,43 @@ def test_many_links_few_times_and_one_link_many_times_agree():
         assert late[10] == table[row, 4]
 
 
+def amplitude(fading, low, high, t_s, tap, k=None, seed=2):
+    instant = FadingInstant(np.asarray(low), np.asarray(high), np.asarray(t_s, float), no_doppler)
+    return fading.amplitude(Draws(seed), instant, tap, k)
+
+
+@pytest.mark.parametrize("k", [None, 0.0, 3.0])
+def test_the_amplitude_of_a_path_is_constant_in_a_block_and_the_same_in_every_shape(k):
+    fading = Rayleigh(coherence_time_s=1.0)
+    low, high = np.array([[0], [0], [4]]), np.array([[1], [2], [9]])
+    t_s = np.array([0.0, 0.4, 3.3, 3.9, 77.0])
+    table = amplitude(fading, low, high, t_s, tap=2, k=k)
+    assert (table[:, [0, 2]] == table[:, [1, 3]]).all()
+    assert np.unique(table).size == 9
+    for row in range(3):
+        assert (amplitude(fading, low[row], high[row], t_s, tap=2, k=k) == table[row]).all()
+    for column in range(5):
+        one_time = amplitude(fading, low, high, t_s[column], tap=2, k=k)
+        assert (one_time[:, 0] == table[:, column]).all()
+
+
+def test_power_is_that_of_the_first_path():
+    fading, t_s = Rayleigh(coherence_time_s=1.0), np.arange(1000.0)
+    first = amplitude(fading, 3, 8, t_s, tap=0)
+    assert np.abs(first) ** 2 == pytest.approx(power(fading, 3, 8, t_s), rel=1e-12)
+    # Rayleigh's test of uniform phases: n = 1000, 4 sigma (false alarm 1e-7 for this statistic).
+    assert abs(np.mean(first / np.abs(first))) < 4 / np.sqrt(1000)
+
+
+def test_paths_and_blocks_are_independent():
+    # 8 paths x 4000 blocks: 28 correlations of sigma 1 / sqrt(n), at 5 sigma.
+    fading, t_s = Rayleigh(coherence_time_s=1.0), np.arange(4000.0)
+    paths = np.array([amplitude(fading, 3, 8, t_s, tap) for tap in range(8)])
+    correlation = np.corrcoef(paths)[np.triu_indices(8, 1)]
+    assert np.abs(correlation).max() < 5 / np.sqrt(4000)
+    assert np.abs(np.mean(paths[:, 1:] * paths[:, :-1].conj(), axis=1)).max() < 5 / np.sqrt(4000)
+
+
 def test_shapes_broadcast():
     fading = Rayleigh()
     assert power(fading, 0, 1, 3.0).shape == ()

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import j0
 
 from cosim.rng import Draws
@@ -23,10 +24,21 @@ def power(low, high, cycles, seed=2):
     return RayleighJakes().power(Draws(seed), instant)
 
 
+def amplitude(low, high, cycles, tap=0, k=None, seed=2):
+    cycles = np.asarray(cycles, dtype=float)
+    instant = FadingInstant(np.asarray(low), np.asarray(high), cycles, lambda: cycles)
+    return RayleighJakes().amplitude(Draws(seed), instant, tap, k)
+
+
+def read(table, points):
+    """The interpolated process at `points`, complex."""
+    real, imaginary = rayleigh_jakes._Reader(table, points.size).at(points, 0.0)
+    return real + 1j * imaginary.astype(np.complex128)
+
+
 def between(table, offset):
     """One period of the interpolated process at whole points plus `offset`, complex."""
-    real, imaginary = rayleigh_jakes._interpolate(table, np.arange(table.size - 2) + offset)
-    return real + 1j * imaginary.astype(np.complex128)
+    return read(table, np.arange(table.size - 1) + offset)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +67,7 @@ def test_autocorrelation_over_a_period_is_j0(tables):
         spectrum = np.mean(
             [np.abs(np.fft.fft(between(table, offset))) ** 2 for offset in (0.25, 0.75)], axis=0
         )
-        correlation = np.fft.ifft(spectrum)[: lags.size] / (table.size - 2)
+        correlation = np.fft.ifft(spectrum)[: lags.size] / spectrum.size
         exact = j0(2 * np.pi * lags / POINTS_PER_CYCLE)
         assert np.abs(correlation - exact).max() < 1e-3
 
@@ -63,8 +75,8 @@ def test_autocorrelation_over_a_period_is_j0(tables):
 def test_interpolation_is_within_half_a_percent_of_the_modes(tables):
     # A doubly fine synthesis of the same modes is the oracle; 1 % of h's amplitude is -40 dB.
     table = tables[1]
-    size = table.size - 2
-    spectrum = np.fft.fft(table[:-2].astype(np.complex128))
+    size = table.size - 1
+    spectrum = np.fft.fft(between(table, 0.0))
     nu = np.fft.fftfreq(size) * POINTS_PER_CYCLE
     shifted = spectrum * np.exp(2j * np.pi * nu * 0.5 / POINTS_PER_CYCLE)
     exact = np.fft.ifft(shifted * np.sinc(nu / POINTS_PER_CYCLE) ** 2)
@@ -74,12 +86,11 @@ def test_interpolation_is_within_half_a_percent_of_the_modes(tables):
 
 def test_reading_wraps_around(tables):
     for table in tables:
-        size = table.size - 2
+        size = table.size - 1
         points = np.array([0.0, 0.25, size - 0.5, size - 1e-9])
         for periods in (1, 7, 10_000):
-            near = rayleigh_jakes._interpolate(table, points)
-            far = rayleigh_jakes._interpolate(table, points + periods * size)
-            assert np.abs(np.array(near) - np.array(far)).max() < 1e-4
+            far = read(table, points + periods * size)
+            assert np.abs(read(table, points) - far).max() < 1e-4
 
 
 def test_the_same_address_gives_the_same_numbers_in_every_shape():
@@ -93,6 +104,61 @@ def test_the_same_address_gives_the_same_numbers_in_every_shape():
         assert (power(low, high, cycles[k]) == table[:, k]).all()
     pieces = [power(0, 1, piece) for piece in np.split(cycles, [1, 8, 13, 500, 997])]
     assert (np.concatenate(pieces) == table[0]).all()
+
+
+def test_long_arrays_are_worked_on_in_pieces_that_do_not_show():
+    length = 2 * rayleigh_jakes._CHUNK + 5
+    cycles = np.linspace(0.0, 2000.0, length)
+    both = power([[0], [4]], [[1], [7]], cycles)
+    for row, ends in enumerate([(0, 1), (4, 7)]):
+        assert (power(*ends, cycles) == both[row]).all()
+        for k in (0, rayleigh_jakes._CHUNK - 1, rayleigh_jakes._CHUNK, length - 1):
+            assert power(*ends, cycles[k]) == both[row, k]
+
+
+@pytest.mark.parametrize("k", [0.0, 4.0, np.array([0.0, 1.0, 0.0, 50.0])])
+def test_the_amplitude_of_a_path_is_the_same_in_every_shape(k):
+    low, high = np.array([0, 0, 5, 7]), np.array([1, 2, 6, 90])
+    cycles = np.linspace(0.0, 80_000.0, 101)
+    factors = np.broadcast_to(np.asarray(k, dtype=float), 4)
+    table = amplitude(low[:, None], high[:, None], cycles, tap=3, k=factors[:, None])
+    assert table.shape == (4, 101)
+    for row in range(4):
+        single = amplitude(low[row], high[row], cycles, tap=3, k=factors[row])
+        assert (single == table[row]).all()
+    for column in range(0, 101, 7):
+        assert (amplitude(low, high, cycles[column], tap=3, k=factors) == table[:, column]).all()
+
+
+def test_power_is_that_of_the_first_path():
+    cycles = np.linspace(0.0, 3000.0, 5000)
+    first = amplitude(3, 8, cycles)
+    assert first.dtype == np.complex128
+    assert np.abs(first) ** 2 == pytest.approx(power(3, 8, cycles), rel=1e-6, abs=1e-12)
+
+
+def test_paths_of_a_link_are_independent():
+    # 24 paths x 2000 samples 3.1 cycles apart: 276 correlations of sigma 1 / sqrt(n) in real and
+    # imaginary part; 6 sigma of a normal in 552 draws is 1e-6.
+    paths = [amplitude(3, 8, 3.1 * np.arange(2000), tap=tap) for tap in range(24)]
+    correlation = np.corrcoef(paths)[np.triu_indices(24, 1)] * np.sqrt(2 * 2000)
+    assert np.abs([correlation.real, correlation.imag]).max() < 6.0
+
+
+def test_a_line_of_sight_turns_with_the_doppler_phase():
+    # So much of it that nothing else is left: constant power, phase a line over D of slope
+    # cos(theta), theta uniform: its 200 slopes follow the arcsine law (KS, false alarm 1e-3).
+    cycles = np.linspace(0.0, 50.0, 2001)
+    slopes = []
+    for high in range(1, 201):
+        path = amplitude(0, high, cycles, k=1e12)
+        assert np.abs(path) == pytest.approx(1.0, abs=1e-5)
+        turns = np.unwrap(np.angle(path)) / (2 * np.pi)
+        slopes.append((turns[-1] - turns[0]) / 50.0)
+        assert np.abs(turns - turns[0] - slopes[-1] * cycles).max() < 1e-5
+        other = amplitude(0, high, cycles[:2], tap=1, k=1e12)  # comes from elsewhere
+        assert abs(np.angle(other[1] / other[0]) - np.angle(path[1] / path[0])) > 1e-7
+    assert stats.kstest(slopes, stats.arcsine(-1, 2).cdf).pvalue > 1e-3
 
 
 def test_shapes_broadcast():

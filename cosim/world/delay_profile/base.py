@@ -30,6 +30,29 @@ class Taps:
     power: NDArray[np.float64]
     k: NDArray[np.float64]
 
+    def response_power(
+        self, amplitudes: NDArray[np.complex128], offset_hz: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return |H(f)|^2 [..., C].
+
+        Each value is the same to the last bit, however many others are asked for with it, which
+        that of a matrix product would not be.
+
+        Args:
+            amplitudes: sqrt(p_l) h_l of every path, [..., L].
+            offset_hz: frequencies relative to the carrier, [C].
+        """
+        turns = 2.0 * np.pi * np.outer(offset_hz, self.delay_s)  # [C, L]
+        cosine, sine = np.cos(turns), np.sin(turns)
+        # In the order of the numbers of a complex array, real and imaginary part of every path.
+        to_real = np.stack([cosine, sine], axis=-1).reshape(offset_hz.size, -1)  # [C, 2 L]
+        to_imaginary = np.stack([-sine, cosine], axis=-1).reshape(offset_hz.size, -1)
+        paths = np.ascontiguousarray(amplitudes).view(np.float64)  # [..., 2 L]
+        real = np.einsum("...l,cl->...c", paths, to_real)
+        imaginary = np.einsum("...l,cl->...c", paths, to_imaginary)
+        power: NDArray[np.float64] = real * real + imaginary * imaginary
+        return power
+
 
 class DelayProfile(Plugin):
     """Contract of family `delay_profile`."""

@@ -1,14 +1,16 @@
 """Small-scale fading: the power gain |h|^2 of a link around its mean, E|h|^2 = 1."""
 
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cosim.plugin import Plugin
 from cosim.rng import Draws
+from cosim.world.delay_profile.base import Taps
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class FadingInstant:
     line_of_sight: Callable[[], ArrayLike] = lambda: True
     rician_k_db: tuple[float, float] | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape [...] of all results."""
+        return np.broadcast_shapes(self.low.shape, self.high.shape, self.t_s.shape)
+
 
 class Fading(Plugin):
     """Contract of family `fading`: a pure function of time, by addressed randomness."""
@@ -56,7 +63,7 @@ class PhasedFading(Fading):
 
     @abstractmethod
     def amplitude(
-        self, draws: Draws, instant: FadingInstant, tap: int, k: float | None = None
+        self, draws: Draws, instant: FadingInstant, tap: int, k: ArrayLike | None = None
     ) -> NDArray[np.complex128]:
         """Return h of shape [...] of one path; `power` is |h|^2 of tap 0.
 
@@ -64,5 +71,43 @@ class PhasedFading(Fading):
             draws: the scenario's random numbers.
             instant: which links at which times.
             tap: number of the path; paths fade independently of each other.
-            k: linear Rician K-factor of this path; None to use the model's own.
+            k: linear Rician K-factor of this path, broadcasts to [...]; None to use the model's
+                own.
         """
+
+    def amplitudes(
+        self, draws: Draws, instant: FadingInstant, taps: Taps
+    ) -> NDArray[np.complex128]:
+        """Return sqrt(p_l) h_l of every path of a delay profile, [..., L].
+
+        Args:
+            draws: the scenario's random numbers.
+            instant: which links at which times.
+            taps: the paths; each has the K-factor that the profile gives it.
+        """
+        return path_amplitudes(self, draws, instant, taps.power, taps.k)
+
+
+def path_amplitudes(
+    fading: PhasedFading,
+    draws: Draws,
+    instant: FadingInstant,
+    powers: Iterable[ArrayLike],
+    factors: Iterable[ArrayLike],
+) -> NDArray[np.complex128]:
+    """Return sqrt(power) h of every path, [..., L].
+
+    Args:
+        fading: how the paths fade.
+        draws: the scenario's random numbers.
+        instant: which links at which times.
+        powers: mean power of each path, [L] of what broadcasts to [...].
+        factors: K-factor of each path, likewise.
+    """
+    # Every path turns with the same Doppler phase: work it out once.
+    instant = replace(instant, doppler_cycles=cache(instant.doppler_cycles))
+    paths = [
+        np.sqrt(power) * fading.amplitude(draws, instant, tap, k)
+        for tap, (power, k) in enumerate(zip(powers, factors, strict=True))
+    ]
+    return np.stack(paths, axis=-1)

@@ -1,24 +1,30 @@
 """Fading `rayleigh`: block Rayleigh, |h|^2 ~ Exp(1), drawn again every coherence time.
 
 Block b of a link covers [b T, (b + 1) T); its power is -ln(1 - u), u the draw addressed by (link,
-b). Blocks are independent of each other and of motion; `rayleigh_jakes` follows the motion.
+b), and its phase is uniform. Blocks are independent of each other and of motion; `rayleigh_jakes`
+follows the motion.
+
+A path with a line of sight keeps the phase of that one wave over time: within a block nothing
+turns, and between blocks the scattered waves take a new phase anyway, so that turning it would
+change no law of |h|.
 """
 
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from cosim.rng import Draws
 from cosim.units import Seconds
-from cosim.world.fading.base import Fading, FadingInstant
+from cosim.world.fading._blocks import block_uniform, blocks_of
+from cosim.world.fading._line_of_sight import with_line_of_sight
+from cosim.world.fading.base import FadingInstant, PhasedFading
 
 _PURPOSE = "rayleigh"
-_WORDS_PER_COUNT = 4  # doubles that one count of Philox4x64 gives
 
 
-class Rayleigh(Fading):
+class Rayleigh(PhasedFading):
     """Block Rayleigh fading.
 
     Attributes:
@@ -30,28 +36,25 @@ class Rayleigh(Fading):
 
     def power(self, draws: Draws, instant: FadingInstant) -> NDArray[np.float64]:
         """-ln(1 - u) of each link's current block."""
-        # A time b * T is to fall in block b although the quotient may round to just below it.
-        blocks = instant.t_s / self.coherence_time_s * (1.0 + 8.0 * np.finfo(np.float64).eps)
-        u = _uniform(draws, instant.low, instant.high, blocks.astype(np.int64))
-        return -np.log1p(-u)
+        return self._power(draws, instant, 0)
+
+    def amplitude(
+        self, draws: Draws, instant: FadingInstant, tap: int, k: ArrayLike | None = None
+    ) -> NDArray[np.complex128]:
+        """The current block's sqrt(-ln(1 - u)) e^(j phase); without `k` no line of sight."""
+        blocks = blocks_of(instant.t_s, self.coherence_time_s)
+        phase = 2.0 * np.pi * block_uniform(draws, f"{_PURPOSE}_phase_{tap}", instant, blocks)
+        size = np.sqrt(self._power(draws, instant, tap))
+        path = np.empty(instant.shape, dtype=np.complex128)
+        path.real = size * np.cos(phase)
+        path.imag = size * np.sin(phase)
+        return with_line_of_sight(draws, instant, tap, k, path, cycles=0.0)
 
     def sample_interval_s(self, max_doppler_hz: float) -> float:
         """Every block."""
         return self.coherence_time_s
 
-
-def _uniform(
-    draws: Draws, low: NDArray[np.int64], high: NDArray[np.int64], blocks: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return `draws.uniform(purpose, low, high, blocks)`, fast for many blocks of one link."""
-    if low.size == high.size == 1 and blocks.size > 0:
-        first = int(blocks.min()) // _WORDS_PER_COUNT
-        count = int(blocks.max()) + 1 - first * _WORDS_PER_COUNT
-        if count <= 8 * blocks.size:  # dense enough that reading the stream through is cheaper
-            generator = draws.generator(_PURPOSE, int(low.item()), int(high.item()))
-            bits = generator.bit_generator
-            assert isinstance(bits, np.random.Philox)
-            bits.advance(first)
-            u = generator.random(count)[blocks - first * _WORDS_PER_COUNT]
-            return u.reshape(np.broadcast_shapes(low.shape, high.shape, blocks.shape))
-    return draws.uniform(_PURPOSE, low, high, blocks)
+    def _power(self, draws: Draws, instant: FadingInstant, tap: int) -> NDArray[np.float64]:
+        purpose = f"{_PURPOSE}_{tap}" if tap else _PURPOSE
+        blocks = blocks_of(instant.t_s, self.coherence_time_s)
+        return -np.log1p(-block_uniform(draws, purpose, instant, blocks))
