@@ -1,6 +1,6 @@
 """When a channel is sampled, and when two instants are one.
 
-A link's gain is sampled at whole multiples of its interval: the value at k dt holds on
+A link's gain is sampled once in each whole interval: its value in the middle holds on
 [k dt, (k + 1) dt). Times are float64 sums whose last digits depend on the order of summation, so
 comparisons of times need one agreed tolerance; without it, a packet that ends exactly on a sample
 would belong to either side by rounding.

@@ -180,6 +180,6 @@ def test_a_link_that_stands_still_keeps_its_fade():
 
 
 def test_sampling_follows_the_doppler_shift():
-    assert RayleighJakes().sample_interval_s(50.0) == pytest.approx(1 / (16 * 50))
-    assert RayleighJakes(samples_per_cycle=8).sample_interval_s(50.0) == pytest.approx(1 / 400)
+    assert RayleighJakes().sample_interval_s(50.0) == pytest.approx(1 / (8 * 50))
+    assert RayleighJakes(samples_per_cycle=16).sample_interval_s(50.0) == pytest.approx(1 / 800)
     assert RayleighJakes().sample_interval_s(0.0) == np.inf

@@ -85,7 +85,7 @@ def test_keys():
 
 
 def test_it_is_sampled_as_its_scattered_waves():
-    assert Rician().sample_interval_s(50.0) == pytest.approx(1 / (16 * 50))
+    assert Rician().sample_interval_s(50.0) == pytest.approx(1 / (8 * 50))
     assert Rician(scatter=Rayleigh(coherence_time_s=0.2)).sample_interval_s(50.0) == 0.2
 
 

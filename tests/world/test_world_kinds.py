@@ -13,7 +13,7 @@ EXAMPLES = {
     ("path_loss", "log_distance"): {"exponent": 3, "reference_loss": "40 dB", "reference": "1 m"},
     ("fading", "none"): {},
     ("fading", "rayleigh"): {"coherence_time": "20 ms"},
-    ("fading", "rayleigh_jakes"): {"samples_per_cycle": 8},
+    ("fading", "rayleigh_jakes"): {"samples_per_cycle": 16},
     ("compute", "flops"): {"rate": ("0.5 TFLOP/s", "2 TFLOP/s"), "power": "3 W"},
     ("compute", "paper"): {"alpha": "1e-9 s"},
 }

@@ -13,6 +13,7 @@ Arrays have the axes [R, K, C]: receivers, channel samples, resource blocks (C =
 is flat over the band).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -165,7 +166,10 @@ class Air:
 
         It is 0 to itself.
         """
-        times_s = sample_times_s(first, num, flow.sample_interval_s, flow.start_s)
+        interval_s = flow.sample_interval_s
+        times_s = sample_times_s(first, num, interval_s, flow.start_s)
+        if math.isfinite(interval_s):  # what is held for an interval is best read in its middle
+            times_s = times_s + interval_s / 2.0
         read = []
         for receiver in flow.receivers:
             if receiver.device == src:  # what a device sends it cancels in what it receives
