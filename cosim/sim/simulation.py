@@ -7,6 +7,7 @@ and the plan on one event loop and keeps the books of the round.
 import math
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 import numpy as np
 import simpy
@@ -65,7 +66,7 @@ class Simulation:
             for group, size in zip(scenario.devices, scenario.group_sizes, strict=True)
             for _ in range(size)
         ]
-        self.alive = np.ones(len(self.groups), dtype=np.bool_)
+        self.alive = world.enter_s <= 0.0  # [num_devices]
         self.inbox: list[list[Delivery]] = [[] for _ in self.groups]
         self.training: set[int] = set()
         self.books = RoundBooks(0, 0.0, 0.0, open=False)
@@ -84,15 +85,23 @@ class Simulation:
             self.draws,
             on_flow=self._record_flow,
             on_packets=self._record_packets if scenario.record.packets else None,
-            on_air=self.energy.add_draw,
+            on_air=self._transmits,
+            on_receive=self._receives,
+            is_base=[group.role == "base_station" for group in self.groups],
+            reach_m=scenario.channel.range_m,
             check=check,
         )
         self.replanner = Replanner(
             self.env, scenario, self.groups, world, learner, self.alive, self._record_plan
         )
-        for device in range(len(self.groups)):
-            if self.energy.is_empty(device):
-                self._battery_empty(device)
+        self._num_receiving = [0] * len(self.groups)
+        for device in self.alive_devices():
+            self._take_part(device)
+        for number, (enter_s, leave_s) in enumerate(zip(world.enter_s, world.leave_s, strict=True)):
+            if 0.0 < enter_s < math.inf:
+                self.env.timeout(float(enter_s)).callbacks.append(partial(self._enter, number))
+            if leave_s < math.inf:
+                self.env.timeout(float(leave_s)).callbacks.append(partial(self._leave, number))
 
     # What protocols ask
 
@@ -122,10 +131,10 @@ class Simulation:
         work = self.learner.begin_training(device, round)
         start_s = self.now_s
         self.training.add(device)
-        self.energy.add_draw(device, compute.power_w)
+        self.energy.add_draw(device, compute.power_w, "compute")
         done = self.env.timeout(compute.time_s(self.draws, device, work))
         yield done | self._left[device]
-        self.energy.add_draw(device, -compute.power_w)
+        self.energy.add_draw(device, -compute.power_w, "compute")
         self.training.discard(device)
         if not self.alive[device]:
             self.learner.drop_training(device)
@@ -159,6 +168,7 @@ class Simulation:
             return
         self.alive[device] = False
         self.network.abort_device(device)
+        self.energy.add_draw(device, -self.groups[device].radio.idle_power_w, "idle")
         self._left[device].succeed()
         self.log(kind, device, detail)
 
@@ -166,6 +176,41 @@ class Simulation:
         """Add a row to the table `events`."""
         self.recorder.add("events", t_s=self.now_s, kind=kind, device=device, detail=detail)
         self.observer.on_event(self.now_s, kind, device, detail)
+
+    # Who takes part, and what it draws
+
+    @property
+    def next_entry_s(self) -> float:
+        """When the next device enters; infinity if none does any more."""
+        later = self.world.enter_s[self.world.enter_s > self.now_s]
+        return float(later.min()) if later.size else math.inf
+
+    def _enter(self, device: int, _: simpy.Event) -> None:
+        self.alive[device] = True
+        self.log("enter", device, "")
+        self._take_part(device)
+
+    def _leave(self, device: int, _: simpy.Event) -> None:
+        self.depart(device, "leave", "")
+
+    def _take_part(self, device: int) -> None:
+        self.energy.add_draw(device, self.groups[device].radio.idle_power_w, "idle")
+        if self.energy.is_empty(device):
+            self._battery_empty(device)
+
+    def _transmits(self, device: int, radiated_w: float) -> None:
+        """A device's radiated power changes."""
+        efficiency = self.groups[device].radio.amplifier_efficiency
+        self.energy.add_draw(device, radiated_w / efficiency, "transmit")
+
+    def _receives(self, device: int, change: int) -> None:
+        """The number of flows that a device receives changes."""
+        before = self._num_receiving[device]
+        self._num_receiving[device] = before + change
+        began, ended = before == 0, before + change == 0
+        power_w = self.groups[device].radio.receive_power_w
+        if began != ended and power_w > 0.0:
+            self.energy.add_draw(device, power_w if began else -power_w, "receive")
 
     # The books of a round
 

@@ -17,12 +17,12 @@ def test_energy_is_power_times_time():
     meter, _ = meter_with(env, None, None)
 
     def load():
-        meter.add_draw(0, 2.0)
+        meter.add_draw(0, 2.0, "compute")
         yield env.timeout(3)
-        meter.add_draw(0, 0.5)
-        meter.add_draw(1, 1.0)
+        meter.add_draw(0, 0.5, "compute")
+        meter.add_draw(1, 1.0, "compute")
         yield env.timeout(4)
-        meter.add_draw(0, -2.5)
+        meter.add_draw(0, -2.5, "compute")
         yield env.timeout(5)
 
     env.process(load())
@@ -37,9 +37,9 @@ def test_battery_empties_at_the_instant_that_the_draw_says():
     meter, emptied = meter_with(env, 10.0)
 
     def load():
-        meter.add_draw(0, 1.0)  # would empty at 10 s
+        meter.add_draw(0, 1.0, "compute")  # would empty at 10 s
         yield env.timeout(4)
-        meter.add_draw(0, 2.0)  # 6 J left at 3 W: empties at 6 s
+        meter.add_draw(0, 2.0, "compute")  # 6 J left at 3 W: empties at 6 s
         yield env.timeout(100)
 
     env.process(load())
@@ -54,9 +54,9 @@ def test_a_draw_that_ends_in_time_leaves_the_battery():
     meter, emptied = meter_with(env, 10.0)
 
     def load():
-        meter.add_draw(0, 1.0)
+        meter.add_draw(0, 1.0, "compute")
         yield env.timeout(9.5)
-        meter.add_draw(0, -1.0)
+        meter.add_draw(0, -1.0, "compute")
 
     env.process(load())
     env.run(until=1000)
@@ -68,7 +68,7 @@ def test_a_battery_at_zero_is_empty_from_the_start_and_at_any_draw():
     env = simpy.Environment()
     meter, emptied = meter_with(env, None, 0.0)
     assert [meter.is_empty(0), meter.is_empty(1)] == [False, True]
-    meter.add_draw(1, 1.0)
+    meter.add_draw(1, 1.0, "compute")
     env.run()
     assert emptied == [(0.0, 1)]
 
@@ -77,14 +77,14 @@ def test_a_draw_below_zero_is_a_defect():
     env = simpy.Environment()
     meter, _ = meter_with(env, None)
     with pytest.raises(InvariantError, match="below zero"):
-        meter.add_draw(0, -1.0)
+        meter.add_draw(0, -1.0, "compute")
 
 
 def test_used_energy_that_falls_is_a_defect():
     env = simpy.Environment()
     meter, _ = meter_with(env, None)
-    meter.add_draw(0, 1.0)
+    meter.add_draw(0, 1.0, "compute")
     env.run(until=2)
-    meter._draw_w[0] = -1.0
+    meter._draw_w["compute"][0] = -1.0
     with pytest.raises(InvariantError, match=r"used 0\.0 J, and then -2\.0 J"):
-        meter.add_draw(0, 1.0)
+        meter.add_draw(0, 1.0, "compute")
