@@ -96,7 +96,12 @@ _WATT_FACTORS = {"mW": 1e-3, "W": 1.0}
 _BIT_FACTORS = {"bit": 1.0, "kbit": 1e3, "Mbit": 1e6, "Gbit": 1e9}
 _DIMENSIONS = (
     Dimension("frequency", "Hz", "_hz", {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9}),
-    Dimension("time", "s", "_s", {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}),
+    Dimension(
+        "time",
+        "s",
+        "_s",
+        {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0},
+    ),
     Dimension("density of devices", "/km2", "_per_km2", {"/km2": 1.0, "/m2": 1e6}),
     Dimension("length", "m", "_m", {"cm": 1e-2, "m": 1.0, "km": 1e3}),
     Dimension("speed", "m/s", "_mps", {"m/s": 1.0, "km/h": 1 / 3.6}),

@@ -57,7 +57,8 @@ def test_mistakes_are_lines_and_status_2(call):
     assert (status, out) == (2, "")
     assert err.splitlines() == [
         "a.yaml:1:1 seed: expected at least 0, got -1",
-        "a.yaml:2:11 channel.fading: expected one of none, rayleigh, rayleigh_jakes, "
+        "a.yaml:2:11 channel.fading: expected one of nakagami, none, rayleigh, "
+        "rayleigh_jakes, rician, "
         "got 'rayleig'; did you mean 'rayleigh'?",
         "override record.packets=yes: expected true or false, got 'yes'; did you mean true?",
     ]

@@ -1,5 +1,6 @@
 """What only the whole scenario can tell: references to nothing, and keys that contradict."""
 
+import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,8 +20,13 @@ def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     """Yield the path and the message of every mistake between keys that are right by themselves."""
     yield from _groups(scenario)
     yield from _positions(scenario)
+    yield from _channel(scenario)
+    yield from _link(scenario)
     yield from _transport(scenario)
-    yield from _figures(scenario)
+    sizes = list(_sizes(scenario))
+    yield from sizes
+    if not sizes:  # without the number of devices, nothing can be said of them
+        yield from _figures(scenario)
 
 
 def as_written(path: Path, data: Any) -> Path:
@@ -63,6 +69,94 @@ def _positions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
                 ("devices", index, "mobility", "position"),
                 f"expected a point in the area ({kind_of(area)}, x {x0:g} to {x1:g} m, "
                 f"y {y0:g} to {y1:g} m), got [{position_m[0]:g} m, {position_m[1]:g} m]",
+            )
+
+
+def _sizes(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """What mobility models, such as traces, say of how many devices they have."""
+    for index, group in enumerate(scenario.devices):
+        here: Path = ("devices", index)
+        try:
+            own = group.mobility.num_members(pathlib.Path(scenario.data_root))
+        except (OSError, ValueError) as error:
+            yield (*here, "mobility"), str(error)
+            continue
+        if own is not None and group.count is not None and group.count > own:
+            yield (
+                (*here, "count"),
+                f"expected at most {own}, which is what {kind_of(group.mobility)} has, "
+                f"got {group.count}; leave it out to have them all",
+            )
+        if group.count is not None and group.density_per_km2 is not None:
+            yield (*here, "density"), "expected count or density, got both; remove one"
+
+
+def _channel(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    channel = scenario.channel
+    path_loss, fading = channel.path_loss, channel.fading
+    lowest_hz, highest_hz = path_loss.carrier_range_hz
+    if not lowest_hz <= channel.carrier_hz <= highest_hz:
+        yield (
+            ("channel", "carrier"),
+            f"expected {lowest_hz / 1e9:g} to {highest_hz / 1e9:g} GHz, where the path loss "
+            f"{kind_of(path_loss)!r} holds, got {channel.carrier_hz / 1e9:g} GHz",
+        )
+    missing = channel.shadowing.missing_keys(path_loss.shadow(np.array(True)))
+    if missing:
+        yield (
+            ("channel", "shadowing"),
+            f"expected the keys {' and '.join(missing)}, of which the path loss "
+            f"{kind_of(path_loss)!r} says nothing, got none",
+        )
+    if channel.delay_profile.taps() is not None and not hasattr(fading, "amplitudes"):
+        yield (
+            ("channel", "fading"),
+            "expected a fading with a phase (rayleigh, rayleigh_jakes, rician) under the delay "
+            f"profile {kind_of(channel.delay_profile)!r}, got {kind_of(fading)!r}",
+        )
+    if getattr(fading, "k_db", 0.0) is None and path_loss.rician_k_db is None:
+        yield (
+            ("channel", "fading"),
+            f"expected the key 'k', of which the path loss {kind_of(path_loss)!r} says nothing, "
+            "got none; give it in dB",
+        )
+    if channel.delay_profile.taps() is not None and scenario.spectrum.resource_blocks is None:
+        yield (
+            ("spectrum", "resource_blocks"),
+            "expected resource blocks, over which a frequency-selective channel varies, got none; "
+            "write `resource_blocks: {}` for those of 3GPP 38.101-1 at 15 kHz",
+        )
+
+
+def _link(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    rate, error = kind_of(scenario.link.rate), kind_of(scenario.link.error)
+    gap_db = getattr(scenario.link.rate, "gap_db", None)
+    if error == "finite_blocklength" and gap_db == 0.0:
+        yield (
+            ("link", "rate"),
+            "expected a gap to capacity under the error 'finite_blocklength', such as `gap: 1 dB`: "
+            "at capacity itself every other packet is lost, whatever its length; got gap: 0 dB",
+        )
+    if error in ("finite_blocklength", "cqi_bler") and rate == "fixed":
+        yield (
+            ("link", "error"),
+            f"expected an error that does not go by the modulation in use, which the rate 'fixed' "
+            f"does not have, got {error!r}; use the rate shannon or cqi",
+        )
+    tables = [getattr(each, "table", None) for each in (scenario.link.rate, scenario.link.error)]
+    if None not in tables and tables[0] != tables[1]:
+        yield (
+            ("link", "error", "table"),
+            f"expected the table of the rate ({tables[0]}), got {tables[1]}",
+        )
+    blocks = scenario.spectrum.resource_blocks
+    if blocks is not None and blocks.count is not None:
+        used_hz = 12 * blocks.count * blocks.spacing_hz
+        if used_hz > scenario.spectrum.bandwidth_hz:
+            yield (
+                ("spectrum", "resource_blocks", "count"),
+                f"expected blocks that fit into the band of {scenario.spectrum.bandwidth_hz:g} Hz, "
+                f"got {blocks.count}, which take {used_hz:g} Hz",
             )
 
 

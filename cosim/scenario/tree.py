@@ -64,12 +64,12 @@ class DeviceGroup(Section):
     """
 
     group: str = "devices"
-    role: Literal["device", "base_station"] = "device"
     count: Annotated[int, Field(ge=1)] | None = None
     density_per_km2: Annotated[PerSquareKilometre, Positive] | None = None
     mobility: Annotated[Any, Kind("mobility")] = _default(
         "random_waypoint", speed=("1 m/s", "3 m/s"), pause=("0 s", "10 s")
     )
+    role: Literal["device", "base_station"] = "device"
     radio: Radio = Radio()
     compute: Annotated[Any, Kind("compute")] = _default("flops", rate=("0.5 TFLOP/s", "2 TFLOP/s"))
     battery_j: Annotated[Joules, Field(ge=0)] | None = None

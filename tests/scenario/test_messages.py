@@ -48,21 +48,24 @@ MISTAKES = {
     ),
     "unknown key, nothing near": (
         "link: {zzz: 1}\n",
-        "1:8 link.zzz: expected one of rate, error, got the unknown key 'zzz'",
+        "1:8 link.zzz: expected one of rate, error, combining, got the unknown key 'zzz'",
     ),
     "unknown kind": (
         "channel:\n  fading: {kind: rayleig}\n",
-        "2:12 channel.fading.kind: expected one of none, rayleigh, rayleigh_jakes, "
+        "2:12 channel.fading.kind: expected one of nakagami, none, rayleigh, "
+        "rayleigh_jakes, rician, "
         "got 'rayleig'; did you mean 'rayleigh'?",
     ),
     "unknown kind by its bare name": (
         "channel: {fading: RAYLEIGH}\n",
-        "1:11 channel.fading: expected one of none, rayleigh, rayleigh_jakes, got 'RAYLEIGH'; "
+        "1:11 channel.fading: expected one of nakagami, none, rayleigh, "
+        "rayleigh_jakes, rician, got 'RAYLEIGH'; "
         "did you mean 'rayleigh'?",
     ),
     "kind is no text": (
         "channel: {fading: {kind: 3}}\n",
-        "1:20 channel.fading.kind: expected one of none, rayleigh, rayleigh_jakes, got 3",
+        "1:20 channel.fading.kind: expected one of nakagami, none, rayleigh, "
+        "rayleigh_jakes, rician, got 3",
     ),
     "kind missing": (
         "area: {radius: 5 m}\n",
@@ -188,7 +191,7 @@ MISTAKES = {
     ),
     "span without unit": (
         "duration: 20\n",
-        "1:1 duration: expected `N rounds` or a time (us, ms, s, min, h), got 20",
+        "1:1 duration: expected `N rounds` or a time (ns, us, ms, s, min, h), got 20",
     ),
     "span of half a round": (
         "duration: 2.5 rounds\n",

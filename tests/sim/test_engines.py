@@ -37,7 +37,7 @@ def channels(draw):
 
 
 class TurnByTurn(SharingRule):
-    """A toy that follows the channel: each slot to the best of SNR over a fading memory of turns."""
+    """A toy that follows the channel: each slot to the best of SNR over a memory of turns."""
 
     exclusive: ClassVar[bool] = True
     slot_s: float | None = 0.001
