@@ -115,6 +115,7 @@ FAMILIES: dict[str, Family] = {
     "rate": _family("cosim.radio.rate", "Rate"),
     "error": _family("cosim.radio.error", "PacketError"),
     "rule": _family("cosim.radio.sharing", "SharingRule"),
+    "traffic": _family("cosim.radio.traffic", "Traffic"),
     "model": _family("cosim.learning.models", "ModelSource"),
     "task": _family("cosim.learning.tasks", "Task"),
     "partition": _family("cosim.learning.partitions", "Partition"),

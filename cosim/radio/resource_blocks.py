@@ -1,0 +1,142 @@
+"""Resource blocks: how many a band has, who gets how many, which ones, and where they lie.
+
+A resource block is 12 subcarriers wide (38.211, clause 4.4.4.1).
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SUBCARRIERS_PER_BLOCK = 12
+
+# 38.101-1, Table 5.3.2-1 (FR1): blocks by subcarrier spacing in kHz and channel bandwidth in MHz.
+# What is missing there the standard does not allow.
+_BY_SPACING = {
+    15: {3: 15, 5: 25, 10: 52, 15: 79, 20: 106, 25: 133, 30: 160, 35: 188, 40: 216, 45: 242}
+    | {50: 270},
+    30: {5: 11, 10: 24, 15: 38, 20: 51, 25: 65, 30: 78, 35: 92, 40: 106, 45: 119, 50: 133}
+    | {60: 162, 70: 189, 80: 217, 90: 245, 100: 273},
+    60: {10: 11, 15: 18, 20: 24, 25: 31, 30: 38, 35: 44, 40: 51, 45: 58, 50: 65, 60: 79}
+    | {70: 93, 80: 107, 90: 121, 100: 135},
+}
+_NUM_BLOCKS: dict[tuple[float, float], int] = {
+    (spacing_khz, bandwidth_mhz): num
+    for spacing_khz, by_bandwidth in _BY_SPACING.items()
+    for bandwidth_mhz, num in by_bandwidth.items()
+}
+_ROUNDING = 1e-9  # of a block: below it a fraction is rounding
+
+
+def block_width_hz(subcarrier_spacing_hz: float) -> float:
+    """Return the bandwidth of one resource block, 12 subcarriers."""
+    return SUBCARRIERS_PER_BLOCK * subcarrier_spacing_hz
+
+
+def num_blocks(
+    bandwidth_hz: float, subcarrier_spacing_hz: float, guard_hz: float | None = None
+) -> int:
+    """Return how many resource blocks a channel has.
+
+    Args:
+        bandwidth_hz: of the channel, guard bands included.
+        subcarrier_spacing_hz: of the carriers.
+        guard_hz: what is left free at each edge. None for the number of 38.101-1, Table 5.3.2-1,
+            which knows channels of 3 to 100 MHz and spacings of 15, 30 and 60 kHz.
+
+    Raises:
+        ValueError: the table does not have this channel and no guard is given, or not one block
+            fits.
+    """
+    if guard_hz is None:
+        channel = _whole(subcarrier_spacing_hz / 1e3), _whole(bandwidth_hz / 1e6)
+        found = _NUM_BLOCKS.get(channel)
+        if found is None:
+            raise ValueError(
+                "expected a channel of 38.101-1 Table 5.3.2-1 (such as 10 MHz with subcarriers of "
+                f"15 kHz) or a guard, got {bandwidth_hz / 1e6:g} MHz with subcarriers of "
+                f"{subcarrier_spacing_hz / 1e3:g} kHz; give the band that is left free at each "
+                "edge, which may be 0 Hz"
+            )
+        return found
+    width_hz = block_width_hz(subcarrier_spacing_hz)
+    fitting = math.floor((bandwidth_hz - 2.0 * guard_hz) / width_hz + _ROUNDING)
+    if fitting < 1:
+        raise ValueError(
+            f"expected room for a resource block of {width_hz / 1e3:g} kHz, got "
+            f"{bandwidth_hz / 1e3:g} kHz with a guard of {guard_hz / 1e3:g} kHz at each edge; "
+            "widen the band or narrow the subcarriers"
+        )
+    return fitting
+
+
+def _whole(value: float) -> float:
+    """Return a value that is a whole number up to rounding as just that; others as they are."""
+    nearest = round(value)
+    return nearest if math.isclose(value, nearest, rel_tol=1e-9) else value
+
+
+def offsets_hz(num_blocks: int, subcarrier_spacing_hz: float) -> Floats:
+    """Return the blocks' centre frequencies relative to the carrier, ascending, [C].
+
+    The blocks lie side by side around the carrier.
+    """
+    places = np.arange(num_blocks) - (num_blocks - 1) / 2.0
+    return np.asarray(places * block_width_hz(subcarrier_spacing_hz), np.float64)
+
+
+def whole_blocks(shares: Floats, num_blocks: int) -> Ints:
+    """Return how many whole blocks each flow gets, [F, K], by largest remainder.
+
+    Each flow gets its quota (share times number of blocks) rounded down; the blocks that are then
+    left of what all quotas sum to, rounded down, go one each to the largest fractions (Hamilton's
+    method). So no flow is a whole block or more away from its quota, a flow with a share of 0 gets
+    none, and who has more of the band has not fewer blocks. Of equal fractions the first flow's
+    goes first. With more flows than blocks some get none.
+
+    Args:
+        shares: of the band, at least 0, summing to at most 1, [F, K, 1].
+        num_blocks: of the band.
+    """
+    quotas = shares[:, :, 0] * num_blocks  # [F, K]
+    nearest = np.rint(quotas)
+    quotas = np.where(np.abs(quotas - nearest) < _ROUNDING, nearest, quotas)
+    counts = np.floor(quotas)
+    # Fractions that differ by rounding alone are equal.
+    fractions = np.rint((quotas - counts) / _ROUNDING)
+    total = np.floor(np.cumsum(quotas, axis=0)[-1] + len(quotas) * _ROUNDING)  # [K]
+    left = np.minimum(total, num_blocks) - counts.sum(axis=0)
+    order = np.argsort(-fractions, axis=0, kind="stable")
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(len(quotas))[:, np.newaxis], axis=0)
+    return np.asarray(counts + (rank < left), dtype=np.int64)
+
+
+def deal(counts: Ints, num_blocks: int) -> Floats:
+    """Return which blocks each flow gets: 1 where it is the flow's and 0 elsewhere, [F, K, C].
+
+    Distributed over the band for frequency diversity: the flows take their blocks one flow after
+    the other in bit-reversed order (0, C/2, C/4, 3C/4, ... where C is a power of 2), of which any
+    run of neighbours is spread over the band.
+
+    Args:
+        counts: blocks of each flow in each slot, summing over flows to at most C, [F, K].
+        num_blocks: C.
+    """
+    end = np.cumsum(counts, axis=0)[:, :, np.newaxis]
+    start = end - counts[:, :, np.newaxis]
+    turn = _turns(num_blocks)
+    return np.asarray((start <= turn) & (turn < end), dtype=np.float64)
+
+
+def _turns(num_blocks: int) -> Ints:
+    """Return when each block's turn is, [C]: its place among all in bit-reversed order."""
+    num_bits = max(num_blocks - 1, 1).bit_length()
+    blocks = np.arange(num_blocks)
+    reverse = np.zeros(num_blocks, dtype=np.int64)
+    for bit in range(num_bits):
+        reverse |= ((blocks >> bit) & 1) << (num_bits - 1 - bit)
+    return np.argsort(np.argsort(reverse))
