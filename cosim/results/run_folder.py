@@ -120,8 +120,9 @@ class Manifest:
 
 def content_hash(scenario: Scenario) -> str:
     """Return a short hash of what decides a run's numbers, but its seed: scenario and version."""
-    # The seed has its own part of the folder's name; figures are drawn from the tables.
-    content = scenario.model_copy(update={"seed": 0, "plots": ()})
+    # The seed has its own part of the folder's name; figures are drawn from the tables; and where
+    # the data lie is no part of an experiment.
+    content = scenario.model_copy(update={"seed": 0, "plots": (), "data_root": "."})
     text = f"cosim {VERSION}\n{dump(content)}"
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARS]
 

@@ -42,7 +42,8 @@ def load(path: str | Path, overrides: Overrides = ()) -> Loaded:
 
     Args:
         path: a YAML file. Paths in messages are as they are given here. What `extends:` names is
-            relative to the file; what `data_root:` names is relative to the current directory.
+            relative to the file; what `data_root:` names is relative to the current directory,
+            and where it is left out, data are looked up in the file's folder.
         overrides: texts `key.sub=value` with the value in YAML, or a mapping of such keys to
             values (`{"learning.local.steps": 5}`).
 
@@ -73,7 +74,8 @@ def _finish(
     document = apply(document, read_in, Scenario, plugins)
     problems = [*document.problems, *problems]
     try:
-        scenario = Scenario.model_validate(document.data, context={"plugins": plugins})
+        data = {"data_root": str(folder)} | dict(document.data)
+        scenario = Scenario.model_validate(data, context={"plugins": plugins})
     except ValidationError as error:
         root = Place(document.data, Scenario, plugins)
         raise ScenarioError([*problems, *translate(error, document, root)]) from None

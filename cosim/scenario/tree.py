@@ -72,6 +72,7 @@ class DeviceGroup(Section):
     role: Literal["device", "base_station"] = "device"
     radio: Radio = Radio()
     compute: Annotated[Any, Kind("compute")] = _default("flops", rate=("0.5 TFLOP/s", "2 TFLOP/s"))
+    traffic: Annotated[Any, Kind("traffic")] | None = None
     battery_j: Annotated[Joules, Field(ge=0)] | None = None
 
 
@@ -94,7 +95,8 @@ class Channel(Section):
 class ResourceBlocks(Section):
     """A band in whole resource blocks of 12 subcarriers.
 
-    `count` defaults to what 3GPP 38.101-1 Table 5.3.2-1 gives the bandwidth.
+    `count` defaults to what 3GPP 38.101-1 Table 5.3.2-1 gives the bandwidth, or to all that fit
+    where the table does not have it.
     """
 
     spacing_hz: Annotated[Hertz, Positive] = 15e3

@@ -13,31 +13,17 @@ there is no warm-up to cut off and the mean speed does not decay. Palm calculus 
 
 import math
 from collections.abc import Iterator
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
 from cosim.rng import Draws
-from cosim.units import SecondsRange, SpeedRange
+from cosim.units import SecondsRange
 from cosim.world.area.base import Area
+from cosim.world.mobility._legs import LegSpeed, between, length_biased, stretch_sizes
 from cosim.world.mobility.base import Knots, Member, Mobility
 
 _CANDIDATES = 16  # legs tried at once for the stationary start; about a third is accepted
-_FIRST_LEGS, _MOST_LEGS = 8, 512  # a stretch doubles, so that a path costs its length to read
-
-
-def _moving(speed_mps: tuple[float, float]) -> tuple[float, float]:
-    if speed_mps[0] <= 0:
-        raise PydanticCustomError(
-            "speed_not_positive",
-            "expected a least speed above 0 m/s (with 0 the mean speed decays for ever and there "
-            "is no stationary regime), got {least} m/s",
-            {"least": speed_mps[0]},
-        )
-    return speed_mps
 
 
 class RandomWaypoint(Mobility):
@@ -50,7 +36,7 @@ class RandomWaypoint(Mobility):
         pause_s: (p0, p1), pause at each waypoint, uniform.
     """
 
-    speed_mps: Annotated[SpeedRange, AfterValidator(_moving)] = (0.5, 1.5)
+    speed_mps: LegSpeed = (0.5, 1.5)
     pause_s: SecondsRange = (0.0, 0.0)
 
     def max_speed_mps(self, member: Member) -> float:
@@ -71,12 +57,10 @@ class RandomWaypoint(Mobility):
         yield start
         legs = draws.generator("random_waypoint", device)
         t_s, xy_m = start.t_s[-1:], start.xy_m[-1:]
-        num_legs = _FIRST_LEGS
-        while True:
+        for num_legs in stretch_sizes():
             stretch = self._legs(legs.random((num_legs, 4)), t_s, xy_m, area)
             yield stretch
             t_s, xy_m = stretch.t_s[-1:], stretch.xy_m[-1:]
-            num_legs = min(2 * num_legs, _MOST_LEGS)
 
     def _legs(
         self,
@@ -88,10 +72,10 @@ class RandomWaypoint(Mobility):
         """Return the knots of the legs drawn by `u` [n, 4], from point xy_m [1, 2] at t_s [1]."""
         waypoints_m = area.place(u[:, :2])  # [n, 2]
         steps_m = np.diff(waypoints_m, axis=0, prepend=xy_m)
-        travel_s = np.hypot(steps_m[:, 0], steps_m[:, 1]) / _between(self.speed_mps, u[:, 2])
+        travel_s = np.hypot(steps_m[:, 0], steps_m[:, 1]) / between(self.speed_mps, u[:, 2])
         if self.pause_s[1] == 0.0:
             return Knots(_add_up(t_s, travel_s), waypoints_m)
-        durations_s = np.stack([travel_s, _between(self.pause_s, u[:, 3])], axis=1)
+        durations_s = np.stack([travel_s, between(self.pause_s, u[:, 3])], axis=1)
         return Knots(_add_up(t_s, durations_s.ravel()), np.repeat(waypoints_m, 2, axis=0))
 
     def _start(self, draws: Draws, device: int, area: Area) -> Knots:
@@ -100,7 +84,7 @@ class RandomWaypoint(Mobility):
         paused, phase, mark, pause = generator.random(4)
         p0, p1 = self.pause_s
         if paused < self.pause_probability(area):
-            whole_pause_s = math.sqrt(p0**2 + mark * (p1**2 - p0**2))
+            whole_pause_s = length_biased(self.pause_s, mark)
             here_m = area.place(generator.random(2))
             return Knots(np.array([0.0, phase * whole_pause_s]), np.stack([here_m, here_m]))
         v0, v1 = self.speed_mps
@@ -112,10 +96,6 @@ class RandomWaypoint(Mobility):
         t_s = np.array([0.0, arrival_s, departure_s])
         num_knots = 3 if p1 > 0.0 else 2
         return Knots(t_s[:num_knots], np.stack([here_m, target_m, target_m])[:num_knots])
-
-
-def _between(bounds: tuple[float, float], u: NDArray[np.float64]) -> NDArray[np.float64]:
-    return bounds[0] + u * (bounds[1] - bounds[0])
 
 
 def _add_up(t_s: NDArray[np.float64], durations_s: NDArray[np.float64]) -> NDArray[np.float64]:
