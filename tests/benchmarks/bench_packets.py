@@ -3,11 +3,17 @@
     python tests/benchmarks/bench_packets.py [--repeats N]
         [--nspy PYTHON] [--ns3 PYTHON] [--peers DIR]
 
-The work: 240 Mbit over one fading link, 1460 B of data and 40 B of header a packet, 10 % of the
-transmissions lost and repeated; rate by Shannon on 10 MHz, sampled and integrated. The peers send
-packets over one link of fixed rate without loss or fading (`--peers` holds nspy_port.py and
-ns3_p2p.py; each PYTHON has its peer installed). Runs alternate (A B A B), times are medians, and
-ratios are medians of the ratios within one round. Packets count once however often they are sent.
+Packets of 1460 B of data and 40 B of header, 10 % of the transmissions lost and repeated; rate by
+Shannon on 10 MHz, sampled and integrated:
+
+    block, Jakes 2 m/s, 30 m/s   240 Mbit over one fading link; the speed is the relative one
+    cell, proportional fair      8 devices send 24 Mbit each to one base station; slots of 1 ms
+    10 clusters, reuse 1         10 links of 24 Mbit each, which disturb each other
+
+The peers send packets over one link of fixed rate without loss or fading (`--peers` holds
+nspy_port.py and ns3_p2p.py; each PYTHON has its peer installed). Runs alternate (A B A B), times are
+medians, and ratios are medians of the ratios within one round. Packets count once however often
+they are sent.
 """
 
 import argparse
@@ -26,24 +32,32 @@ from cosim.world.area.disc import Disc
 from cosim.world.fading.rayleigh import Rayleigh
 from cosim.world.fading.rayleigh_jakes import RayleighJakes
 from cosim.world.mobility.random_waypoint import RandomWaypoint
+from cosim.world.mobility.static import Static
 from cosim.world.path_loss.log_distance import LogDistance
 from cosim.world.world import Body, ChannelModels, World
 
 BIG_BYTES = 30_000_000  # 240 Mbit
+SHARED_BYTES = 3_000_000  # 24 Mbit
 SMALL_BYTES = 30_000  # 240 kbit, 21 packets
 HEADER_BYTES = 40
+ENGINES = ("packet_train", "per_packet")
 
 
-def build_world(num_devices, fading):
-    """Return pedestrians within 200 m."""
-    mobility = RandomWaypoint(speed_mps=(1.0, 3.0), pause_s=(0.0, 10.0))
+def build_world(mobilities, fading, radius_m=200.0):
+    """Return a world in which what is prepared once per seed is ready."""
     channel = ChannelModels(LogDistance(), fading)
-    world = World(Draws(1), Disc(radius_m=200.0), [Body(mobility)] * num_devices, channel)
-    world.gain(0, 1, [0.0, 1e4])  # what is prepared once per seed is not what is measured
+    bodies = [Body(mobility) for mobility in mobilities]
+    world = World(Draws(1), Disc(radius_m=radius_m), bodies, channel)
+    world.gain(0, 1, [0.0, 1e4])
     return world
 
 
-def build_network(world, engine, mtu, flows):
+def mover(speed_mps):
+    """Return a device at one speed."""
+    return RandomWaypoint(speed_mps=(speed_mps, speed_mps))
+
+
+def build_network(world, engine, flows, mtu=1500, bases=(), **spectrum):
     """Return an event loop and a network on it."""
     env = simpy.Environment()
     transport = {"engine": engine, "mtu": f"{mtu} B", "header": f"{HEADER_BYTES} B"}
@@ -51,28 +65,65 @@ def build_network(world, engine, mtu, flows):
         env,
         world,
         [Radio()] * world.num_devices,
-        Spectrum(),
+        Spectrum.model_validate(spectrum),
         Link.model_validate({"error": {"kind": "fixed", "rate": 0.1}}),
-        Transport.model_validate(transport),
+        Transport.model_validate(transport | {"deadline": "1 h"}),
         Draws(1),
         on_flow=flows.append,
+        is_base=[device in bases for device in range(world.num_devices)],
     )
     return env, network
 
 
-def send_one(world, engine, mtu=1500):
-    """Send 240 Mbit from 0 to 1; return wall seconds and packets."""
+def send(world, engine, links, num_bytes, mtu=1500, **options):
+    """Send over links at once; return wall seconds and packets."""
     flows = []
-    payload = Payload("update", 0, 1, 0, BIG_BYTES, mtu - HEADER_BYTES)
-    env, network = build_network(world, engine, mtu, flows)
+    env, network = build_network(world, engine, flows, mtu, **options)
     start = time.perf_counter()
-    env.run(until=network.send(payload, 0.2))
+    sent = [
+        network.send(Payload("update", src, dst, 0, num_bytes, mtu - HEADER_BYTES), 0.2)
+        for src, dst in links
+    ]
+    env.run(until=env.all_of(sent))
     wall_s = time.perf_counter() - start
-    assert flows[0].outcome == "delivered"
-    return wall_s, flows[0].num_packets
+    assert all(flow.outcome == "delivered" for flow in flows)
+    return wall_s, sum(flow.num_packets for flow in flows)
 
 
-def send_rounds(world, engine, mtu=1500, num_rounds=20):
+def works():
+    """Return the works by name: a function of engine and MTU."""
+    one = [(0, 1)]
+    block = build_world([mover(2.0), Static()], Rayleigh())
+    slow = build_world([mover(2.0), Static()], RayleighJakes())
+    fast = build_world([mover(30.0), Static()], RayleighJakes())
+    cell = build_world([*[mover(2.0)] * 8, Static()], RayleighJakes())
+    pairs = build_world([*[mover(2.0)] * 10, *[Static()] * 10], RayleighJakes(), 500.0)
+    return {
+        "block": lambda engine, mtu=1500: send(block, engine, one, BIG_BYTES, mtu),
+        "Jakes 2 m/s": lambda engine, mtu=1500: send(slow, engine, one, BIG_BYTES, mtu),
+        "Jakes 30 m/s": lambda engine, mtu=1500: send(fast, engine, one, BIG_BYTES, mtu),
+        "cell, proportional fair": lambda engine, mtu=1500: send(
+            cell,
+            engine,
+            [(device, 8) for device in range(8)],
+            SHARED_BYTES,
+            mtu,
+            bases=(8,),
+            domain="per_cell",
+            rule="proportional_fair",
+        ),
+        "10 clusters, reuse 1": lambda engine, mtu=1500: send(
+            pairs,
+            engine,
+            [(device, device + 10) for device in range(10)],
+            SHARED_BYTES,
+            mtu,
+            interference="co_channel",
+        ),
+    }
+
+
+def send_rounds(world, mtu=1500, num_rounds=20):
     """Let two clusters of four exchange 240 kbit, all to all; return wall seconds and flows."""
     flows = []
     pairs = [(i, j) for i in range(8) for j in range(8) if i != j and i // 4 == j // 4]
@@ -85,7 +136,7 @@ def send_rounds(world, engine, mtu=1500, num_rounds=20):
             yield simpy.AllOf(env, [network.send(payload, 0.2) for payload in payloads])
             yield env.timeout(0.5)
 
-    env, network = build_network(world, engine, mtu, flows)
+    env, network = build_network(world, "packet_train", flows, mtu)
     start = time.perf_counter()
     env.run(until=env.process(rounds(env, network)))
     return time.perf_counter() - start, len(flows)
@@ -112,50 +163,45 @@ def main():
     parser.add_argument("--peers", type=Path, default=Path(), help="folder of the peers' scripts")
     args = parser.parse_args()
 
-    worlds = {"block fading": build_world(2, Rayleigh()), "Jakes": build_world(2, RayleighJakes())}
-    rates = {}
-    halved = {name: [] for name in worlds}
     peers = {}
     if args.nspy:
         peers["ns.py"] = (args.nspy, args.peers / "nspy_port.py")
     if args.ns3:
         peers["ns-3"] = (args.ns3, args.peers / "ns3_p2p.py")
+    all_works = works()
+    rates, halved = {}, {}
     for _ in range(args.repeats):
-        for name, world in worlds.items():
-            for engine in ("packet_train", "per_packet"):
+        for name, work in all_works.items():
+            for engine in ENGINES:
                 # A fast run is too short to time alone: the median of ten.
-                runs = [
-                    send_one(world, engine) for _ in range(10 if engine == "packet_train" else 1)
-                ]
+                runs = [work(engine) for _ in range(10 if engine == "packet_train" else 1)]
                 wall_s, num_packets = statistics.median(run[0] for run in runs), runs[0][1]
                 rates.setdefault((name, engine), []).append(num_packets / wall_s)
-            walls = [(send_one(world, "packet_train", 1500)[0],
-                      send_one(world, "packet_train", 770)[0]) for _ in range(10)]  # fmt: skip
-            halved[name].append(statistics.median(b for _, b in walls)
-                                / statistics.median(a for a, _ in walls))  # fmt: skip
+            walls = [(work("packet_train")[0], work("packet_train", 770)[0]) for _ in range(10)]
+            full, half = (statistics.median(column) for column in zip(*walls, strict=True))
+            halved.setdefault(name, []).append(half / full)
         for name, command in peers.items():
             rates.setdefault((name, ""), []).append(peer_rate(*command))
 
-    print(f"240 Mbit, 10 % loss, median of {args.repeats} alternated rounds")
-    columns = list(peers)
-    print(f"{'link':<14}{'engine':<14}{'packets/s':>12}{'x per_packet':>14}", end="")
-    print("".join(f"{'x ' + name:>10}" for name in columns))
+    print(f"10 % loss, median of {args.repeats} alternated rounds")
+    print(f"{'work':<26}{'engine':<14}{'packets/s':>12}{'x per_packet':>14}", end="")
+    print("".join(f"{'x ' + name:>10}" for name in peers))
     for (name, engine), values in rates.items():
-        print(f"{name:<14}{engine:<14}{statistics.median(values):>12,.0f}", end="")
+        print(f"{name:<26}{engine:<14}{statistics.median(values):>12,.0f}", end="")
         reference = rates.get((name, "per_packet"))
         print(f"{median_ratio(values, reference):>14.1f}" if reference else f"{'':>14}", end="")
-        print("".join(f"{median_ratio(values, rates[peer, '']):>10.1f}" for peer in columns))
+        print("".join(f"{median_ratio(values, rates[peer, '']):>10.1f}" for peer in peers))
 
     print("\nHalving the MTU (header kept), packet_train: wall time x")
     for name, values in halved.items():
-        print(f"{'240 Mbit, ' + name:<42}{statistics.median(values):>6.2f}")
-    world = build_world(8, RayleighJakes())
-    send_rounds(world, "packet_train", num_rounds=2)
+        print(f"{name:<42}{statistics.median(values):>6.2f}")
+    world = build_world([mover(2.0)] * 8, RayleighJakes())
+    send_rounds(world, num_rounds=2)
     full, half = [], []
     for _ in range(args.repeats):
-        wall_s, num_flows = send_rounds(world, "packet_train")
+        wall_s, num_flows = send_rounds(world)
         full.append(wall_s / num_flows)
-        half.append(send_rounds(world, "packet_train", 770)[0] / num_flows)
+        half.append(send_rounds(world, 770)[0] / num_flows)
     print(f"{'8 devices, 240 kbit a flow, Jakes':<42}{median_ratio(half, full):>6.2f}", end="")
     print(f"   ({1e6 * statistics.median(full):.0f} us a flow)")
 

@@ -4,6 +4,7 @@ import math
 from typing import ClassVar
 
 import numpy as np
+import pytest
 import simpy
 
 from cosim.boundary import Payload
@@ -14,17 +15,27 @@ from cosim.scenario.tree import Link, Radio, Spectrum, Transport
 from cosim.sim.network import Network
 
 
+FAST = {"kind": "fixed", "rate": "8 Mbps"}  # one byte per microsecond
+NO_HEADER = {"mtu": "1000 B", "header": "0 B"}
+BOTH = pytest.mark.parametrize("engine", ["packet_train", "per_packet"])
+NOISE_W = 10 ** ((-174 + 9 - 30) / 10) * 10e6  # of a hand-held device in 10 MHz
+
+
+def steady(num_devices=4, **kwargs):
+    """A world whose links never change."""
+    return TableWorld(num_devices, [1e-9], **kwargs)
+
+
 class TableWorld:
     """Devices on a line; the gain of a link at sample k is entry k of its table, repeated."""
 
-    def __init__(self, num_devices, gains, interval_s=math.inf, spacing_m=0.0):
+    def __init__(self, num_devices, gains, interval_s=math.inf, spacing_m=0.0, is_selective=False):
+        self.is_selective = is_selective
         self.num_devices = num_devices
         self._gains = gains  # one array for all links, or by (low, high)
         self._interval_s = interval_s
         self._spacing_m = spacing_m
         self.num_read = 0
-
-    is_selective = False
 
     def distance_m(self, src, dst, t_s):
         return np.abs(np.asarray(src) - np.asarray(dst)) * float(self._spacing_m)
@@ -44,6 +55,11 @@ class TableWorld:
         return np.asarray(
             self._gains.get((low, high), [0.0]) if isinstance(self._gains, dict) else self._gains
         )
+
+    def block_gain(self, src, dst, t_s, offset_hz):
+        """A ripple over the band, of each link its own."""
+        turn = np.asarray(offset_hz) / 3e5 + min(src, dst) + 2.0 * max(src, dst)
+        return self.gain(src, dst, t_s)[:, np.newaxis] * (1.0 + 0.9 * np.cos(turn))
 
     def gain(self, src, dst, t_s):
         low, high = min(src, dst), max(src, dst)
@@ -98,17 +114,19 @@ class Run:
         combining="none",
         is_base=None,
         reach_m=math.inf,
+        radios=None,
         **transport,
     ):
         self.env = simpy.Environment()
         self.flows, self.packets, self.on_air, self.deliveries = [], [], [], {}
+        self.receives = []
         self.transport = Transport.model_validate(
             {"engine": engine, "propagation": False} | transport
         )
         self.network = Network(
             self.env,
             world,
-            [Radio()] * world.num_devices,
+            radios or [Radio()] * world.num_devices,
             Spectrum.model_validate(dict(spectrum)),
             Link.model_validate({"rate": rate, "error": error, "combining": combining}),
             self.transport,
@@ -116,6 +134,7 @@ class Run:
             on_flow=self.flows.append,
             on_packets=self.packets.append if packets else None,
             on_air=lambda device, power_w: self.on_air.append((self.env.now, device, power_w)),
+            on_receive=lambda device, change: self.receives.append((self.env.now, device, change)),
             is_base=is_base,
             reach_m=reach_m,
             check=check,
@@ -134,6 +153,22 @@ class Run:
         for transfer in transfers:
             self._keep(transfer)
         return transfers
+
+    def flow(self, number):
+        """The row of a transfer."""
+        return next(record for record in self.flows if record.flow == number)
+
+    def ends_s(self):
+        """When each transfer ended, in the order of starts."""
+        return [record.end_s for record in sorted(self.flows, key=lambda record: record.flow)]
+
+    def outcomes(self):
+        """How each transfer ended, in the order of starts."""
+        return [record.outcome for record in sorted(self.flows, key=lambda record: record.flow)]
+
+    def packets_of(self, number):
+        """The packets' rows of a transfer."""
+        return next(record for record in self.packets if record.flow == number)
 
     def _keep(self, transfer):
         def keep(event):

@@ -33,7 +33,8 @@ def channels(draw):
     interval = st.sampled_from([0.001, 0.002, 0.0005, 0.003, math.inf])
     intervals = {ends: draw(interval) for ends in pairs}
     spacing_m = draw(st.sampled_from([0.0, 30.0, 3e5]))  # up to 3 ms of propagation
-    return {"gains": gains, "interval_s": intervals, "spacing_m": spacing_m}
+    ripple = draw(st.booleans())  # over the band, where that has resource blocks
+    return {"gains": gains, "interval_s": intervals, "spacing_m": spacing_m, "ripple": ripple}
 
 
 class TurnByTurn(SharingRule):
@@ -75,7 +76,16 @@ class Reported(Rate):
         return 0.0025
 
 
-RULES = ["equal", TurnByTurn()]
+RULES = [
+    "equal",
+    TurnByTurn(),
+    "weighted",
+    {"kind": "max_rate", "slot": "1 ms"},
+    {"kind": "max_min", "slot": "2 ms"},
+    {"kind": "max_min", "slot": None},
+    {"kind": "delay_equalising", "slot": "1.5 ms"},
+    {"kind": "proportional_fair", "slot": "1 ms", "window": 5},
+]
 
 
 @st.composite
@@ -123,6 +133,7 @@ def settings_of_runs(draw):
             "interference": draw(st.sampled_from(["none", "co_channel"])),
             "duplex": draw(st.sampled_from(["full", "half"])),
             "rule": draw(st.sampled_from(RULES)),
+            "resource_blocks": draw(st.sampled_from([None, {"spacing": "15 kHz", "count": 5}])),
         },
         "parallel": draw(st.sampled_from([None, 1, 2])),
         "queue": draw(st.sampled_from([None, "3000 B"])),
@@ -166,7 +177,10 @@ def scripts(draw):
 
 def play(engine, channel, setting, script, until_s=1.0):
     """Run a script on one engine and return the run."""
-    run = Run(TableWorld(NUM_DEVICES, **channel), engine=engine, **setting)
+    is_selective = dict(setting.get("spectrum", {})).get("resource_blocks") is not None and channel.get("ripple")
+    table = {key: value for key, value in channel.items() if key != "ripple"}
+    world = TableWorld(NUM_DEVICES, **table, is_selective=bool(is_selective))
+    run = Run(world, engine=engine, **setting)
     transfers = []
 
     def act(what, *args):
@@ -225,7 +239,7 @@ def assert_same(one, other):
 
 
 @settings(
-    max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 @given(channels(), settings_of_runs(), scripts())
 def test_engines_agree(channel, setting, script):

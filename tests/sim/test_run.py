@@ -218,3 +218,16 @@ def test_an_interrupted_run_leaves_a_readable_folder(tmp_path, network_scenario)
     assert run.manifest.outcome == "interrupted"
     assert run.rounds["round"].tolist() == [1, 2]
     assert len(run.trainings) == 8
+
+
+def test_rounds_begin_no_sooner_than_their_interval(run_network):
+    # A round takes 2 s of training and 0.24 s on the air.
+    protocol = {"kind": "clustered_dfl", "round_interval": "10 s"}
+    run = run_network(protocol=protocol)
+    assert run.rounds.start_s.tolist() == [0.0, 10.0, 20.0, 30.0]
+    assert run.rounds.t_s.to_numpy() == pytest.approx([2.24, 12.24, 22.24, 32.24])
+    # Longer rounds follow each other at once, and none begins when the time is up.
+    assert run_network(
+        protocol=protocol | {"round_interval": "1 s"}
+    ).rounds.start_s.to_numpy() == pytest.approx([0.0, 2.24, 4.48, 6.72])
+    assert run_network(protocol=protocol, duration="20 s").rounds.start_s.tolist() == [0.0, 10.0]
