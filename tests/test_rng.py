@@ -109,3 +109,21 @@ def test_the_same_in_another_process():
 def test_a_recorded_number():
     """A change of hash or generator would silently change every published result."""
     assert float(Draws(1).uniform("mobility", 0, 0, 0)) == 0.03332192325892602
+
+
+def test_a_stretch_is_the_part_of_the_stream():
+    draws = Draws(3)
+    whole = draws.generator("x", 5, 9).random(50)
+    for first, count in [(0, 50), (0, 1), (1, 3), (4, 4), (7, 30), (49, 1), (3, 0)]:
+        assert (draws.stretch("x", 5, 9, first, count) == whole[first : first + count]).all()
+    assert (draws.stretch("x", 9, 5, 0, 50) != whole).all()
+    far = draws.uniform("y", 2**40, 7, np.arange(2**45, 2**45 + 6))
+    assert (draws.stretch("y", 2**40, 7, 2**45, 6) == far).all()
+
+
+def test_a_stretch_does_not_change_what_was_read_before():
+    draws = Draws(3)
+    first = draws.stretch("x", 1, 2, 0, 8)
+    kept = first.copy()
+    draws.stretch("x", 1, 3, 0, 8)
+    assert (first == kept).all()

@@ -23,7 +23,7 @@ from cosim.learning.adapter import Adapter, Layout
 from cosim.learning.batches import LocalData
 from cosim.learning.codec import decode, encode, is_range, list_id
 from cosim.learning.errors import LearningError
-from cosim.learning.learner import Learner, LearningSetting
+from cosim.learning.learner import Forecast, Learner, LearningSetting
 from cosim.learning.methods._measures import overlap
 from cosim.learning.methods.base import Arrival, Cohort, Coordinates, Method, Update
 from cosim.learning.model_pool import (
@@ -113,16 +113,13 @@ class AdapterLearner(Learner):
             round=job.round,
             loss=math.fsum(result.losses) / len(result.losses),
             num_tokens=self._pool.num_tokens(job.batches),
-            flops=self._work(job).flops,
+            flops=float(self._work(job).flops),
             density=float(np.mean(job.trainable[self._method.scope(self._cohort.layout)])),
         )
 
     def drop_training(self, device: int) -> None:
         self._jobs.pop(device, None)
         self._results.pop(device, None)
-
-    def work(self, device: int) -> Work:
-        return self._work(self._job(device, 0))
 
     def _job(self, device: int, round: int) -> TrainingJob:
         state, local = self._states[device], self._setting.learning.local
@@ -196,7 +193,7 @@ class AdapterLearner(Learner):
         updates = [known[each] for each in members if each in known]
         return self._payload("exchange", device, dst, round, updates)
 
-    def update_bits(self, device: int) -> int:
+    def _update_bits(self, device: int) -> int:
         """Return the size of the next update to a receiver that does not hold its list yet."""
         coordinates = self._method.expected(self._cohort, self._states[device])
         values = np.zeros(len(coordinates), dtype=np.float32)
@@ -255,7 +252,15 @@ class AdapterLearner(Learner):
 
     # What it comes to
 
-    def density(self, device: int) -> float:
+    def forecast(self) -> Forecast:
+        devices = range(len(self._states))
+        return Forecast(
+            update_bits=np.array([self._update_bits(device) for device in devices]),
+            density=np.array([self._density(device) for device in devices]),
+            work=Work.of([self._work(self._job(device, 0)) for device in devices]),
+        )
+
+    def _density(self, device: int) -> float:
         layout = self._cohort.layout
         scope = self._method.scope(layout)
         expected = self._method.expected(self._cohort, self._states[device])

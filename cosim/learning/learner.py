@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
 from cosim.rng import Draws
 from cosim.world.compute.base import Work
@@ -37,6 +40,22 @@ class LearningSetting:
     data_root: Path
     segment_bytes: int
     test_examples: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The next local training of every device, and its update.
+
+    Attributes:
+        update_bits: application bits of the update to a receiver that holds nothing yet, [N].
+        density: how much of what training may move the update holds, 0 to 1: a fraction of B where
+            A is frozen, and else of the whole adapter, [N].
+        work: of the training, its numbers [N].
+    """
+
+    update_bits: NDArray[np.int64]
+    density: NDArray[np.float64]
+    work: Work
 
 
 class Learner(ABC):
@@ -86,19 +105,8 @@ class Learner(ABC):
         """Keep what arrived from other clusters without aggregating it."""
 
     @abstractmethod
-    def update_bits(self, device: int) -> int:
-        """Return the size of the device's next update, for the planner (application bits)."""
-
-    @abstractmethod
-    def density(self, device: int) -> float:
-        """Return how much of what training may move the device's next update holds, 0 to 1.
-
-        It is a fraction of B where A is frozen, and else of the whole adapter.
-        """
-
-    @abstractmethod
-    def work(self, device: int) -> Work:
-        """Return how much work the device's next local training is, for the planner."""
+    def forecast(self) -> Forecast:
+        """Return what the next training and update of every device will be, for the planner."""
 
     @abstractmethod
     def evaluate(self, devices: Sequence[int]) -> list[Evaluation]:

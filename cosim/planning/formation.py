@@ -57,7 +57,7 @@ class Formation:
             cluster of its own number.
         merges: what was merged so far, in order.
         eligible: whether each device is alive and meets the compute limit (11c), [N].
-        cost: c_ij = N0 F_j / g_ij of every device j in range, by device i.
+        gain: linear gain of every device j in range, by device i.
     """
 
     def __init__(self, view: PlanView, constraints: Constraints) -> None:
@@ -77,8 +77,8 @@ class Formation:
 
         heard = view.mean_gain > 0
         low, high, gain = view.low[heard], view.high[heard], view.mean_gain[heard]
-        noise = view.noise_w_per_hz
-        self.cost = _by_device(view.num_devices, low, high, noise[high] / gain, noise[low] / gain)
+        self.gain = _by_device(view.num_devices, low, high, gain)
+        self._noise = view.noise_w_per_hz.tolist()
 
         p, q = 1.0 - view.density, view.density
         overlap = 1.0 - p[low] * p[high] - (p[low] * q[high] + q[low] * p[high])
@@ -87,7 +87,11 @@ class Formation:
         if self._max_size < 2:
             open_[:] = False
         low, high, gain, steps = low[open_], high[open_], gain[open_], steps[open_]
-        self._near = _by_device(view.num_devices, low, high, gain, gain)
+        # Best gain to each near cluster; at first as `gain`, without the pairs ruled out.
+        if open_.all():
+            self._near = [each.copy() for each in self.gain]
+        else:
+            self._near = _by_device(view.num_devices, low, high, gain)
         order = np.lexsort((high, low, -gain, steps))
         columns = (column[order].tolist() for column in (steps, -gain, low, high, low, high))
         self._first = list(map(Candidate, *columns))
@@ -148,21 +152,29 @@ class Formation:
             for other in others:
                 del self._near[other][part]
         found = []
-        size, lowest = len(self.members[merged]), self._lowest[merged]
+        members, all_near, all_lowest = self.members, self._near, self._lowest
+        room, lowest = self._max_size - len(members[merged]), all_lowest[merged]
         for other in sorted(near_a.keys() & near_b.keys()):
-            overlap = self._overlap(merged, other)
             # Neither limit can be met later, since both clusters can only grow.
-            if overlap > self._max_overlap or size + len(self.members[other]) > self._max_size:
+            if len(members[other]) > room:
+                continue
+            overlap = self._overlap(merged, other)
+            if overlap > self._max_overlap:
                 continue
             gain = max(near_a[other], near_b[other])
-            near[other] = self._near[other][merged] = gain
-            first, second = sorted((lowest, self._lowest[other]))
+            near[other] = all_near[other][merged] = gain
+            first, second = lowest, all_lowest[other]
+            if first > second:
+                first, second = second, first
             found.append(Candidate(overlap, -gain, first, second, merged, other))
         self._near[a] = self._near[b] = {}
         return found
 
     def _overlap(self, a: int, b: int) -> int:
-        return _steps(collision.rate(collision.union(self._terms[a], self._terms[b])))
+        """Return S of the union in steps; `collision.union` and `rate` written out."""
+        (nobody_a, one_a), (nobody_b, one_b) = self._terms[a], self._terms[b]
+        rate = 1.0 - nobody_a * nobody_b - (nobody_a * one_b + one_a * nobody_b)
+        return int(rate / STEP) if rate > 0.0 else 0
 
     def _overloads(self, a: int, b: int, loads: list[float]) -> bool:
         """Return whether a load of the union is above what (11a) or (11b) allows."""
@@ -173,14 +185,14 @@ class Formation:
     def _loads_of_union(self, a: int, b: int) -> list[float]:
         """Return max_j c_ij (`equal`) or sum_j c_ij (`least`) of each member of the union."""
         members_a, members_b = self.members[a], self.members[b]
-        loads = []
+        loads, noise = [], self._noise
         for members, others, known in (
             (members_a, members_b, self._loads[a]),
             (members_b, members_a, self._loads[b]),
         ):
             for device, load in zip(members, known, strict=True):
-                cost = self.cost[device]
-                new = [cost[other] for other in others]
+                gain = self.gain[device]
+                new = [noise[other] / gain[other] for other in others]
                 loads.append(load + sum(new) if self._adds else max(load, *new))
         return loads
 
@@ -189,16 +201,11 @@ def _steps(collision_rate: float) -> int:
     return int(collision_rate / STEP)
 
 
-def _by_device(
-    num_devices: int, low: Ints, high: Ints, upward: Floats, downward: Floats
-) -> list[dict[int, float]]:
-    """Return for each device the value of each device that it is paired with.
-
-    `upward` is what `low` holds of `high`, `downward` what `high` holds of `low`, [E].
-    """
+def _by_device(num_devices: int, low: Ints, high: Ints, value: Floats) -> list[dict[int, float]]:
+    """Return for each device the value [E] of each device that it is paired with."""
     src, dst = np.concatenate([low, high]), np.concatenate([high, low])
     order = np.argsort(src, kind="stable")
     others = dst[order].tolist()
-    values = np.concatenate([upward, downward])[order].tolist()
+    values = np.concatenate([value, value])[order].tolist()
     ends = np.searchsorted(src[order], np.arange(num_devices + 1)).tolist()
     return [dict(zip(others[i:j], values[i:j], strict=True)) for i, j in pairwise(ends)]

@@ -40,7 +40,7 @@ def _why_alone(formation: Formation, cluster_of: dict[int, int], device: int) ->
     """Return what keeps a device from each cluster that it hears someone of."""
     if not formation.eligible[device]:
         return "over the compute limit"
-    neighbours = formation.cost[device]
+    neighbours = formation.gain[device]
     if not neighbours:
         return "no neighbour in range"
     found = set()

@@ -20,13 +20,21 @@ class Profile:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Count what happens inside for `name`."""
-        self._switch()
-        self._stack.append(name)
+        self.begin(name)
         try:
             yield
         finally:
-            self._switch()
-            self._stack.pop()
+            self.end()
+
+    def begin(self, name: str) -> None:
+        """Count what happens from now on for `name`, until `end`."""
+        self._switch()
+        self._stack.append(name)
+
+    def end(self) -> None:
+        """Count what happens from now on for the part that was interrupted by this one."""
+        self._switch()
+        self._stack.pop()
 
     def watch(self, name: str, target: T) -> T:
         """Return `target` with every call of its methods counted for `name`."""
@@ -55,8 +63,11 @@ class _Watched:
 
         @functools.wraps(value)
         def timed(*args: Any, **kwargs: Any) -> Any:
-            with self._profile.part(self._name):
+            self._profile.begin(self._name)
+            try:
                 return value(*args, **kwargs)
+            finally:
+                self._profile.end()
 
         setattr(self, attribute, timed)  # the next look-up finds it at once
         return timed

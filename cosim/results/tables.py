@@ -11,6 +11,7 @@ that sums over rows are totals of the run.
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -114,6 +115,10 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 }
 
 
+# Single rows that become columns at once, which take a tenth of their memory.
+_SEALED_ROWS = 1 << 13
+
+
 class TableError(ValueError):
     """A row that does not fit its table's schema."""
 
@@ -194,7 +199,9 @@ class _Table:
         self._path = path
         self._part = path.with_name(path.name + ".part")
         self._group_rows = group_rows
-        self._rows: dict[str, list[Any]] = {column: [] for column in schema.names}
+        self._names = frozenset(schema.names)
+        self._in_order = itemgetter(*schema.names)
+        self._rows: list[tuple[Any, ...]] = []  # values in the order of the schema
         self._pieces: list[dict[str, NDArray[Any]]] = []
         self._piece_rows: list[int] = []  # length of each piece
         self._batches: list[list[pa.Array]] = []
@@ -203,19 +210,19 @@ class _Table:
         self._finished = False
 
     def add(self, values: dict[str, Any]) -> None:
-        rows = self._rows
-        if values.keys() != rows.keys():
+        if values.keys() != self._names:
             raise self._wrong_columns(values)
         if self._pieces:
             self._join()
-        for column, value in values.items():
-            rows[column].append(value)
+        self._rows.append(self._in_order(values))
         self._num_rows += 1
         if self._num_rows >= self._group_rows:
             self.flush()
+        elif len(self._rows) >= _SEALED_ROWS:
+            self._seal()
 
     def extend(self, columns: dict[str, Any]) -> None:
-        if columns.keys() != self._rows.keys():
+        if columns.keys() != self._names:
             raise self._wrong_columns(columns)
         # Copied: the caller may go on writing into its arrays.
         piece = {name: np.array(value) for name, value in columns.items()}
@@ -255,11 +262,12 @@ class _Table:
 
     def _seal(self) -> None:
         """Turn single rows into columns, so that order is kept when rows and arrays alternate."""
-        if not next(iter(self._rows.values())):
+        if not self._rows:
             return
         self._join()
-        rows, self._rows = self._rows, {column: [] for column in self._rows}
-        self._batches.append([self._column(field, rows[field.name]) for field in self._schema])
+        rows, self._rows = self._rows, []
+        columns = zip(self._schema, zip(*rows, strict=True), strict=True)
+        self._batches.append([self._column(field, values) for field, values in columns])
 
     def _join(self) -> None:
         """Turn all waiting pieces into one column each: one Arrow call for many small arrays."""
@@ -268,7 +276,7 @@ class _Table:
         pieces, lengths = self._pieces, self._piece_rows
         self._pieces, self._piece_rows = [], []
         joined = {}
-        for name in self._rows:
+        for name in self._schema.names:
             arrays = [piece[name] for piece in pieces]
             if all(array.ndim == 0 for array in arrays):
                 joined[name] = np.repeat(np.stack(arrays), lengths)

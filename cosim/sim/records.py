@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from cosim.boundary import Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FlowRecord:
     """One transfer: a row of the table `flows`.
 

@@ -1,5 +1,6 @@
 """Planning again: asks the triggers, shows the planner the network, keeps the plan in force."""
 
+import itertools
 import math
 from collections.abc import Callable, Generator, Sequence
 
@@ -16,6 +17,7 @@ from cosim.radio.packets import on_air_bits
 from cosim.rng import Draws
 from cosim.scenario.tree import DeviceGroup, Scenario
 from cosim.units import dbm_to_watts
+from cosim.world.compute.base import Work
 from cosim.world.world import World
 
 
@@ -53,6 +55,12 @@ class Replanner:
         self._alive = alive
         self._on_plan = on_plan
         self._draws = Draws(scenario.seed)
+        radios = [group.radio for group in groups]
+        self._max_power_w = np.array([dbm_to_watts(radio.tx_power_dbm) for radio in radios])
+        self._noise_w_per_hz = noise_density_w_per_hz(
+            scenario.spectrum.noise_density_dbm_per_hz,
+            [radio.noise_figure_db for radio in radios],
+        )
         self._planner: Planner = scenario.topology.planner
         self._triggers: tuple[Trigger, ...] = scenario.topology.triggers
         self._newest: Plan | None = None
@@ -101,6 +109,7 @@ class Replanner:
             round=self._round,
             round_begins=round_begins,
             plan=self._newest,
+            alive=self._alive.copy(),
             mean_gain=lambda src, dst: self._world.mean_gain(src, dst, now_s),
         )
         reasons = (trigger.reason(view) for trigger in self._triggers)
@@ -116,8 +125,7 @@ class Replanner:
         low, high = self._world.neighbours(now_s, scenario.channel.range_m)
         both_alive = self._alive[low] & self._alive[high]
         low, high = low[both_alive], high[both_alive]
-        radios = [group.radio for group in self._groups]
-        devices = range(len(self._groups))
+        forecast = self._learner.forecast()
         return PlanView(
             t_s=now_s,
             round=self._round,
@@ -126,27 +134,34 @@ class Replanner:
             low=low,
             high=high,
             mean_gain=self._world.mean_gain(low, high, now_s),
-            max_power_w=np.array([dbm_to_watts(radio.tx_power_dbm) for radio in radios]),
-            noise_w_per_hz=noise_density_w_per_hz(
-                scenario.spectrum.noise_density_dbm_per_hz,
-                [radio.noise_figure_db for radio in radios],
-            ),
+            max_power_w=self._max_power_w,
+            noise_w_per_hz=self._noise_w_per_hz,
             bandwidth_hz=scenario.spectrum.bandwidth_hz,
             shared_by=scenario.spectrum.domain,
             rate=scenario.link.rate,
-            payload_bits=np.array([self._air_bits(device) for device in devices]),
-            density=np.array([self._learner.density(device) for device in devices]),
-            compute_s=np.array([self._compute_s(device) for device in devices]),
+            payload_bits=self._air_bits(forecast.update_bits),
+            density=forecast.density,
+            compute_s=self._compute_s(forecast.work),
             draws=self._draws.child("planner"),
         )
 
-    def _air_bits(self, device: int) -> float:
-        """Bits of a device's next update on the air, headers included, if no packet is lost."""
+    def _air_bits(self, update_bits: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Bits of each next update on the air, headers included, if no packet is lost, [N]."""
         transport = self._scenario.transport
-        num_bytes = -(-self._learner.update_bits(device) // 8)
-        return on_air_bits(num_bytes, transport.mtu_bytes, transport.header_bytes)
+        sizes, which = np.unique(-(-update_bits // 8), return_inverse=True)
+        on_air = [
+            on_air_bits(num_bytes, transport.mtu_bytes, transport.header_bytes)
+            for num_bytes in sizes.tolist()
+        ]
+        return np.array(on_air)[which]
 
-    def _compute_s(self, device: int) -> float:
-        work = self._learner.work(device)
-        time_s: float = self._groups[device].compute.time_s(self._draws, device, work)
+    def _compute_s(self, work: Work) -> NDArray[np.float64]:
+        """Modelled time of each device's next training, [N]."""
+        time_s = np.empty(len(self._groups))
+        first = 0
+        for _, members in itertools.groupby(self._groups, key=id):
+            devices = np.arange(first, first + len(list(members)))
+            compute = self._groups[first].compute
+            time_s[devices] = compute.time_s(self._draws, devices, work.taken(devices))
+            first += len(devices)
         return time_s

@@ -6,7 +6,7 @@ and the plan on one event loop and keeps the books of the round.
 
 import math
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -242,7 +242,7 @@ class Simulation:
             num_plans=self.replanner.num_plans,
             num_devices=int(self.alive.sum()),
         )
-        self.recorder.add("rounds", **asdict(record))
+        self.recorder.add("rounds", **vars(record))
         self.observer.on_round(record)
 
     def evaluation_is_due(self, round: int) -> bool:
@@ -263,7 +263,7 @@ class Simulation:
         self._evaluated_s, self._evaluated_round = self.now_s, round
         scores: list[Evaluation] = self.learner.evaluate(self.alive_devices())
         for score in scores:
-            self.recorder.add("evaluations", round=round, t_s=self.now_s, **asdict(score))
+            self.recorder.add("evaluations", round=round, t_s=self.now_s, **vars(score))
         self.observer.on_evaluation(self.now_s, round, scores)
 
     def _measured_collision_rate(self, plan: Plan) -> float:
@@ -278,11 +278,11 @@ class Simulation:
             start_s=start_s,
             end_s=self.now_s,
             energy_j=power_w * (self.now_s - start_s),
-            **asdict(report),
+            **vars(report),
         )
 
     def _record_flow(self, flow: FlowRecord) -> None:
-        self.recorder.add("flows", **asdict(flow))
+        self.recorder.add("flows", **vars(flow))
         self.books.bits_sent += flow.air_bits
         self.books.bits_delivered += flow.delivered_bits
         self.books.num_lost_packets += flow.num_lost

@@ -110,8 +110,8 @@ def test_warm_up_and_mask_reach_the_pool():
 def test_report_and_work():
     subject, pool = learner(SPARSE)
     size_b = LAYOUT.size - LAYOUT.size_a
-    planned = subject.work(1)
-    assert subject.begin_training(1, 4) == planned
+    planned = subject.begin_training(1, 4)
+    assert subject.forecast().work.taken(np.array(1)) == planned
     (job,) = pool.trained[0] if pool.trained else (subject._jobs[1],)
     report = subject.end_training(1)
     assert (report.device, report.round) == (1, 4)
@@ -121,7 +121,7 @@ def test_report_and_work():
     assert report.density == 1.0
     assert (planned.num_parameters, planned.num_samples, planned.batch_size) == (size_b, 20, 4)
     train(subject, [1], 5)
-    assert subject.work(1).num_parameters == math.ceil(0.2 * size_b)
+    assert subject.forecast().work.num_parameters[1] == math.ceil(0.2 * size_b)
 
 
 def test_batches_go_through_every_example_once_in_each_epoch():
@@ -188,10 +188,10 @@ def test_payloads_are_their_encoded_bytes():
 def test_update_bits_are_those_of_a_first_update():
     for method in (SPARSE, Lora(rank=2)):
         subject, _ = learner(method, segment_bytes=1460)
-        before = subject.update_bits(1)
+        before = subject.forecast().update_bits[1]
         train(subject, range(3), 0)
         exact = 8 * subject.update_payload(1, 0, 0).num_bytes
-        assert subject.update_bits(1) == exact
+        assert subject.forecast().update_bits[1] == exact
         # Where the mask will be is a guess, which may cost a bit more or less for each coordinate.
         assert before == pytest.approx(exact, rel=0.05)
 
@@ -199,10 +199,10 @@ def test_update_bits_are_those_of_a_first_update():
 def test_densities():
     subject, _ = learner(SPARSE)
     size_b = LAYOUT.size - LAYOUT.size_a
-    assert subject.density(0) == math.ceil(0.2 * size_b) / size_b
+    assert subject.forecast().density[0] == math.ceil(0.2 * size_b) / size_b
     train(subject, range(3), 0)
-    assert subject.density(0) == math.ceil(0.2 * size_b) / size_b
-    assert learner(Lora(rank=2))[0].density(0) == 1.0
+    assert subject.forecast().density[0] == math.ceil(0.2 * size_b) / size_b
+    assert learner(Lora(rank=2))[0].forecast().density[0] == 1.0
 
 
 def test_overlap_is_measured_on_the_masks():

@@ -19,7 +19,7 @@ def test_payloads_have_the_size_asked_for_and_no_body():
         assert (payload.src, payload.dst, payload.round) == (0, 1, 3)
     assert subject.update_payload(0, 1, 3).kind == "update"
     assert subject.exchange_payload(0, 1, 3).kind == "exchange"
-    assert subject.update_bits(0) == 20_000
+    assert (subject.forecast().update_bits == 20_000).all()
 
 
 def test_no_payload_is_none():
@@ -37,7 +37,7 @@ def test_as_much_spreads_as_arrived():
 def test_nothing_is_learned():
     subject = learner(flops=5e9, density=0.25)
     work = subject.begin_training(1, 7)
-    assert work == subject.work(1)
+    assert work == subject.forecast().work.taken(np.array(1))
     assert (work.flops, work.num_samples, work.batch_size) == (5e9, 12, 4)
     report = subject.end_training(1)
     assert (report.device, report.round, report.flops, report.density) == (1, 7, 5e9, 0.25)

@@ -64,7 +64,7 @@ def test_it_is_the_response_of_the_paths():
     # By hand: the paths of the fading, summed over their delays, times the mean gain.
     profile, fading, t_s = Tdl(profile="C"), RayleighJakes(), np.linspace(0.0, 1.0, 9)
     w = world(fading, profile)
-    instant = w._fading_instant(0, 3, t_s, True)
+    instant = w._fading_instant(w._look(0, 3, t_s), True)
     taps = profile.taps()
     response = sum(
         np.sqrt(power)

@@ -65,3 +65,17 @@ def test_links_may_come_one_by_one_or_together():
     for k in reversed(range(low.size)):
         assert (apart.cycles(low[k], high[k], [3.0, 70.0, 900.0]) == table[k]).all()
     assert (apart.cycles([0, 0], [1, 1], 70.0) == table[1, 1]).all()  # a link given twice
+
+
+def test_links_that_are_forgotten_come_back_the_same():
+    paths, links = phases(*[WALKER] * 8)
+    few = DopplerPhases(paths, WAVELENGTH_M, kept=3)
+    low, high = np.triu_indices(8, 1)
+    for t_s in (5.0, 400.0, 100.0):
+        for ends in zip(low, high, strict=True):
+            assert (
+                few.cycles(*ends, [t_s, t_s + 60.0]) == links.cycles(*ends, [t_s, t_s + 60.0])
+            ).all()
+    assert len(few) <= 8  # two generations of kept + 1
+    assert len(links) == low.size
+    assert (few.cycles(low, high, 50.0) == links.cycles(low, high, 50.0)).all()

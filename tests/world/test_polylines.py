@@ -74,3 +74,26 @@ def test_added_rows_start_unknown():
     lines._add(10)
     assert len(lines) == 11
     assert lines.at(np.arange(11), 3.5)[:, 0] == pytest.approx(expected(np.arange(11), 3.5))
+
+
+def test_a_point_is_the_same_number():
+    lines = Zigzag(rows=3, stretch=2)
+    for row, t_s in [(2, 7.3), (0, 1.0), (2, 0.1), (1, 25.75)]:
+        assert lines.point(row, t_s) == Zigzag(3, 5).at(row, t_s).tolist()
+
+
+def test_times_on_both_sides_of_a_leg_of_some_rows():
+    # Rows 0 and 1 stay within one leg, row 2 does not; each cursor stands elsewhere before.
+    rows, t_s = np.array([0, 1, 2, 2, 0, 2, 1]), np.array([3.2, 8.5, 4.9, 5.1, 3.7, 4.2, 8.1])
+    lines = Zigzag(rows=3, stretch=4)
+    for before in (0.0, 4.5, 20.0):
+        lines.at(np.arange(3), before)
+        assert lines.at(rows, t_s)[:, 0] == pytest.approx(expected(rows, t_s))
+
+
+def test_a_row_that_is_forgotten_is_worked_out_again():
+    lines = Zigzag(rows=2, stretch=3)
+    before = lines.at([0, 1], 6.5)
+    lines._forget(1)
+    assert (lines.at([0, 1], 6.5) == before).all()
+    assert lines.asked == 3

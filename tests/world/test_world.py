@@ -194,3 +194,19 @@ def test_importing_the_world_and_its_kinds_loads_no_scipy():
         "sys.exit(any(name in sys.modules for name in ('scipy', 'torch', 'simpy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_links_with_times_of_their_own_and_single_numbers_give_the_same():
+    w, low, high = world(), *np.triu_indices(8, 1)
+    t_s = 200.0 * np.random.default_rng(3).random((low.size, 9))
+    flat = w.gain(np.repeat(low, 9), np.repeat(high, 9), t_s.ravel()).reshape(t_s.shape)
+    for k, (src, dst) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
+        assert (world().gain(src, dst, t_s[k]) == flat[k]).all()
+        assert w.distance_m(src, dst, float(t_s[k, 0])) == w.distance_m([dst], [src], t_s[k, 0])[0]
+
+
+def test_many_times_of_a_link_are_the_same_at_once_and_in_pieces():
+    w, t_s = world(), np.linspace(0.0, 300.0, 20_011)
+    pieces = [world().mean_gain(0, 1, piece) for piece in np.array_split(t_s, 9)]
+    assert (w.mean_gain(0, 1, t_s) == np.concatenate(pieces)).all()
+    assert (w.mean_gain(0, 1, t_s[::-1]) == np.concatenate(pieces)[::-1]).all()

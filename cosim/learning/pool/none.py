@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
-from cosim.learning.learner import Learner, LearningSetting
+from cosim.learning.learner import Forecast, Learner, LearningSetting
 from cosim.learning.pool.base import Pool
 from cosim.units import Bits
 from cosim.world.compute.base import Work
@@ -39,12 +40,18 @@ class NoLearner(Learner):
         self._segment_bytes = setting.segment_bytes
         self._num_bytes = math.ceil(pool.payload_bits / 8)
         self._rounds: dict[int, int] = {}
+        num_devices = setting.num_devices
         local, coding = setting.learning.local, setting.learning.payload
         self._work = Work(
             flops=pool.flops,
             num_parameters=8 * self._num_bytes // _VALUE_BITS[coding.dtype],
             num_samples=local.steps * local.batch,
             batch_size=local.batch,
+        )
+        self._forecast = Forecast(
+            update_bits=np.full(num_devices, 8 * self._num_bytes),
+            density=np.full(num_devices, pool.density),
+            work=self._work.each(num_devices),
         )
 
     def begin_training(self, device: int, round: int) -> Work:
@@ -90,14 +97,9 @@ class NoLearner(Learner):
     def store(self, device: int, deliveries: Sequence[Delivery]) -> None:
         """Keep nothing."""
 
-    def update_bits(self, device: int) -> int:
-        return 8 * self._num_bytes
-
-    def density(self, device: int) -> float:
-        return self._pool.density
-
-    def work(self, device: int) -> Work:
-        return self._work
+    def forecast(self) -> Forecast:
+        """Every device alike."""
+        return self._forecast
 
     def evaluate(self, devices: Sequence[int]) -> list[Evaluation]:
         return []

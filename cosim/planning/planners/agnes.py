@@ -26,10 +26,12 @@ class Agnes(ConstrainedPlanner):
         # The pairs of single devices are in order already and wait in a list, best last; the heap
         # has those of larger clusters. A pair whose clusters are gone is passed over when it comes
         # up, and so is one that a limit forbids: it will stay forbidden.
+        clusters = formation.members
         pairs, heap = formation.candidates()[::-1], list[Candidate]()
         while pairs or heap:
             larger = not pairs or (heap and heap[0] < pairs[-1])
             best = heappop(heap) if larger else pairs.pop()
-            for candidate in formation.try_merge(best):
-                heappush(heap, candidate)
+            if best.a in clusters and best.b in clusters:
+                for candidate in formation.try_merge(best):
+                    heappush(heap, candidate)
         return assemble(view, formation.clusters(), constraints.power(), reasons(formation))

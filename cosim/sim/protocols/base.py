@@ -18,6 +18,10 @@ class Protocol(Plugin):
     `Simulation`.
     """
 
+    def until_next_round(self, sim: Simulation) -> Steps:
+        """Return when the next round may begin; at once, if the protocol does not say."""
+        yield from ()
+
     @abstractmethod
     def train_and_send(self, sim: Simulation, round: int) -> Steps:
         """Let devices train, and send their updates; return when the round closes."""

@@ -31,12 +31,21 @@ class ClusteredDfl(Protocol):
             `stale`: aggregate it in the next round with a lower weight. Either way its packets
             stay on the air, and use the band, until they are through or `transport.deadline`.
         staleness: the factor on a late update's weight for every round that it is late.
+        round_interval_s: a round begins no sooner than this after the last began; None for at once
+            when that is over.
     """
 
     inner_rounds: Annotated[int, Field(ge=1)] = 5
     round_deadline_s: Annotated[Seconds, Field(gt=0)] | None = None
     late: Literal["drop", "stale"] = "drop"
     staleness: Annotated[float, Field(gt=0, le=1)] = 0.5
+    round_interval_s: Annotated[Seconds, Field(gt=0)] | None = None
+
+    def until_next_round(self, sim: Simulation) -> Steps:
+        """Wait until `round_interval_s` after the last round's begin."""
+        if self.round_interval_s is not None and sim.books.round > 0:
+            wait_s = sim.books.start_s + self.round_interval_s - sim.now_s
+            yield sim.env.timeout(max(wait_s, 0.0))
 
     def train_and_send(self, sim: Simulation, round: int) -> Steps:
         """Let every device that is free train and send; close the round at its deadline."""

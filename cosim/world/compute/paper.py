@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from cosim.rng import Draws
 from cosim.units import Seconds
-from cosim.world.compute.base import Compute, Work
+from cosim.world.compute.base import Compute, Floats, Work
 
 
 class Paper(Compute):
@@ -18,6 +19,6 @@ class Paper(Compute):
 
     alpha_s: Annotated[Seconds, Field(gt=0)]
 
-    def time_s(self, draws: Draws, device: int, work: Work) -> float:
+    def time_s(self, draws: Draws, device: ArrayLike, work: Work) -> Floats:
         """Alpha * parameters * samples / batch size."""
         return self.alpha_s * work.num_parameters * work.num_samples / work.batch_size

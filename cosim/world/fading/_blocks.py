@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from cosim.rng import Draws
 from cosim.world.fading.base import FadingInstant
 
-_WORDS_PER_COUNT = 4  # doubles that one count of Philox4x64 gives
-
 
 def blocks_of(t_s: NDArray[np.float64], coherence_time_s: float) -> NDArray[np.int64]:
     """Return the block that each time is in."""
@@ -25,13 +23,9 @@ def block_uniform(
     """Return `draws.uniform(purpose, low, high, blocks)`, fast for many blocks of one link."""
     low, high = instant.low, instant.high
     if low.size == high.size == 1 and blocks.size > 0:
-        first = int(blocks.min()) // _WORDS_PER_COUNT
-        count = int(blocks.max()) + 1 - first * _WORDS_PER_COUNT
+        first = int(blocks.min())
+        count = int(blocks.max()) + 1 - first
         if count <= 8 * blocks.size:  # dense enough that reading the stream through is cheaper
-            generator = draws.generator(purpose, int(low.item()), int(high.item()))
-            bits = generator.bit_generator
-            assert isinstance(bits, np.random.Philox)
-            bits.advance(first)
-            u = generator.random(count)[blocks - first * _WORDS_PER_COUNT]
-            return u.reshape(instant.shape)
+            u = draws.stretch(purpose, low.item(), high.item(), first, count)
+            return u.take(blocks - first).reshape(instant.shape)
     return draws.uniform(purpose, low, high, blocks)

@@ -39,6 +39,8 @@ class FadingInstant:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape [...] of all results."""
+        if self.low.ndim == self.high.ndim == 0:  # one link, as most ask: broadcasting is slow
+            return self.t_s.shape
         return np.broadcast_shapes(self.low.shape, self.high.shape, self.t_s.shape)
 
 
