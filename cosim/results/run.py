@@ -105,6 +105,11 @@ class Run:
         return self.table("trainings")
 
     @cached_property
+    def energy(self) -> "pd.DataFrame":
+        """One row per device: what it has used, and for what."""
+        return self.table("energy")
+
+    @cached_property
     def positions(self) -> "pd.DataFrame":
         """One row per position sample and device; empty unless `record.positions` was on."""
         return self.table("positions")

@@ -76,7 +76,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "flows": _schema(
         flow=_INT,
         round=_INT,
-        kind=_TEXT,  # update (inside a cluster) or exchange (between clusters)
+        kind=_TEXT,  # update (inside a cluster), exchange (between clusters) or background
         src=_INT,
         dst=_INT,
         start_s=_FLOAT,
@@ -98,6 +98,16 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         end_s=_FLOAT,
         num_attempts=_INT,
         delivered=_BOOL,
+    ),
+    # One row per device, at the end of the run: what it has used since the start, and for what.
+    "energy": _schema(
+        t_s=_FLOAT,
+        device=_INT,
+        transmit_j=_FLOAT,
+        receive_j=_FLOAT,
+        compute_j=_FLOAT,
+        idle_j=_FLOAT,
+        left_j=_FLOAT,  # in its battery; infinite without one
     ),
     "trainings": _schema(
         device=_INT,

@@ -22,6 +22,7 @@ from cosim.results.tables import Recorder
 from cosim.results.undisturbed import undisturbed
 from cosim.rng import Draws
 from cosim.scenario.tree import Scenario
+from cosim.sim.background import start_background
 from cosim.sim.observer import Observer
 from cosim.sim.protocols.base import Protocol
 from cosim.sim.simulation import Simulation
@@ -151,6 +152,7 @@ def _rare_collections() -> Iterator[None]:
 def _run_events(sim: Simulation) -> None:
     loop = sim.env.process(_rounds(sim, sim.scenario.protocol))
     sim.env.process(sim.replanner.watch())
+    start_background(sim)
     if sim.scenario.record.positions:
         sim.env.process(_record_positions(sim, sim.scenario.record.position_interval_s))
     end_s = sim.scenario.duration.time_s
@@ -159,6 +161,7 @@ def _run_events(sim: Simulation) -> None:
     else:
         sim.env.run(until=sim.env.timeout(end_s) | loop)
     sim.network.finish()
+    sim.record_energy()
     if sim.books.open:  # a round that the end of the run has cut off
         sim.close_books()
     if not sim.is_evaluated:

@@ -18,12 +18,15 @@ from cosim.planning.view import Plan
 from cosim.results.tables import Recorder
 from cosim.rng import Draws
 from cosim.scenario.tree import DeviceGroup, Scenario
-from cosim.sim.energy import EnergyMeter
+from cosim.sim.energy import USES, EnergyMeter
 from cosim.sim.network import Network
 from cosim.sim.observer import Observer, RoundRecord
 from cosim.sim.records import FlowRecord, PacketRecord
 from cosim.sim.replan import Replanner
 from cosim.world.world import World
+
+BACKGROUND = "background"
+"""Kind of a payload that is not of learning; it is recorded, and left out of a round's sums."""
 
 
 @dataclass
@@ -67,6 +70,7 @@ class Simulation:
             for _ in range(size)
         ]
         self.alive = world.enter_s <= 0.0  # [num_devices]
+        self.is_base = np.array([group.role == "base_station" for group in self.groups])
         self.inbox: list[list[Delivery]] = [[] for _ in self.groups]
         self.training: set[int] = set()
         self.books = RoundBooks(0, 0.0, 0.0, open=False)
@@ -87,7 +91,7 @@ class Simulation:
             on_packets=self._record_packets if scenario.record.packets else None,
             on_air=self._transmits,
             on_receive=self._receives,
-            is_base=[group.role == "base_station" for group in self.groups],
+            is_base=self.is_base.tolist(),
             reach_m=scenario.channel.range_m,
             check=check,
         )
@@ -245,6 +249,21 @@ class Simulation:
         self.recorder.add("rounds", **vars(record))
         self.observer.on_round(record)
 
+    def record_energy(self) -> None:
+        """Record what each device has used, and for what."""
+        devices = range(len(self.groups))
+        used_j = {
+            f"{use}_j": np.array([self.energy.used_for_j(use, device) for device in devices])
+            for use in USES
+        }
+        self.recorder.extend(
+            "energy",
+            t_s=self.now_s,
+            device=np.array(devices),
+            **used_j,
+            left_j=np.array([self.energy.left_j(device) for device in devices]),
+        )
+
     def evaluation_is_due(self, round: int) -> bool:
         """Return whether to evaluate at the end of this round."""
         every = self.scenario.evaluate.every
@@ -283,6 +302,8 @@ class Simulation:
 
     def _record_flow(self, flow: FlowRecord) -> None:
         self.recorder.add("flows", **vars(flow))
+        if flow.kind == BACKGROUND:
+            return
         self.books.bits_sent += flow.air_bits
         self.books.bits_delivered += flow.delivered_bits
         self.books.num_lost_packets += flow.num_lost

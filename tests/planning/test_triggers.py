@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from cosim.planning.planners.agnes import Agnes
 from cosim.planning.triggers.base import START, TriggerView, ticks
 from cosim.planning.triggers.every import Every
 from cosim.planning.triggers.on_change import OnChange
+from cosim.planning.triggers.on_churn import OnChurn
 from cosim.planning.triggers.on_rounds import OnRounds
 from cosim.planning.triggers.on_start import OnStart
 from cosim.plugin import find, kinds
@@ -27,12 +29,14 @@ def plan(gains=GAINS):
     return made
 
 
-def ask(trigger, t_s, *, round_=PLAN_ROUND, round_begins=False, made=None, now=GAINS):
+def ask(
+    trigger, t_s, *, round_=PLAN_ROUND, round_begins=False, made=None, now=GAINS, alive=(True,) * 4
+):
     def mean_gain(src, dst):
         pairs = zip(src.tolist(), dst.tolist(), strict=True)
         return np.array([now[min(i, j), max(i, j)] for i, j in pairs])
 
-    return trigger.reason(TriggerView(t_s, round_, round_begins, made, mean_gain))
+    return trigger.reason(TriggerView(t_s, round_, round_begins, made, np.array(alive), mean_gain))
 
 
 @pytest.mark.parametrize("kind", kinds("trigger"))
@@ -135,3 +139,21 @@ def test_on_change_survives_a_channel_that_is_gone():
 def test_keys_out_of_range_are_refused(cls, keys):
     with pytest.raises(ValidationError):
         cls.model_validate(keys)
+
+
+def test_on_churn_counts_who_entered_and_left_since_the_plan():
+    trigger, made = OnChurn(), plan()
+    assert ask(trigger, 20.0, made=made) is None
+    assert ask(trigger, 20.0, made=made, alive=(True, False, True, False)) == (
+        "0 entered and 2 left"
+    )
+    absent = dataclasses.replace(made, cluster=np.array([0, 0, 0, -1]))
+    assert ask(trigger, 20.0, made=absent) == "1 entered and 0 left"
+    assert ask(trigger, 20.0, made=absent, alive=(False, True, True, True)) == (
+        "1 entered and 1 left"
+    )
+
+
+def test_on_churn_looks_at_multiples_of_its_interval():
+    trigger = OnChurn(min_interval_s=4.0)
+    assert [trigger.next_check_s(t_s) for t_s in (0.0, 3.9, 4.0)] == [4.0, 4.0, 8.0]

@@ -76,6 +76,17 @@ class _Maker:
             self._round(round)
             if round % 2 == 0:
                 self._evaluate(round)
+        for device in range(self.n):
+            self.recorder.add(
+                "energy",
+                t_s=self.t_s,
+                device=device,
+                transmit_j=1.0,
+                receive_j=0.5,
+                compute_j=20.0,
+                idle_j=0.0,
+                left_j=np.inf,
+            )
 
     def _plan(self):
         self.plan += 1

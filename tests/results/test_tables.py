@@ -20,6 +20,7 @@ def test_tables_have_the_columns_that_other_tools_rely_on():
         "num_lost outcome energy_j",
         "packets": "flow packet start_s end_s num_attempts delivered",
         "trainings": "device round start_s end_s num_tokens flops loss energy_j",
+        "energy": "t_s device transmit_j receive_j compute_j idle_j left_j",
         "positions": "t_s device x_m y_m",
         "events": "t_s kind device detail",
     }

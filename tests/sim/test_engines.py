@@ -177,7 +177,9 @@ def scripts(draw):
 
 def play(engine, channel, setting, script, until_s=1.0):
     """Run a script on one engine and return the run."""
-    is_selective = dict(setting.get("spectrum", {})).get("resource_blocks") is not None and channel.get("ripple")
+    is_selective = dict(setting.get("spectrum", {})).get(
+        "resource_blocks"
+    ) is not None and channel.get("ripple")
     table = {key: value for key, value in channel.items() if key != "ripple"}
     world = TableWorld(NUM_DEVICES, **table, is_selective=bool(is_selective))
     run = Run(world, engine=engine, **setting)

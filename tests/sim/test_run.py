@@ -231,3 +231,56 @@ def test_rounds_begin_no_sooner_than_their_interval(run_network):
         protocol=protocol | {"round_interval": "1 s"}
     ).rounds.start_s.to_numpy() == pytest.approx([0.0, 2.24, 4.48, 6.72])
     assert run_network(protocol=protocol, duration="20 s").rounds.start_s.tolist() == [0.0, 10.0]
+
+
+def test_background_traffic_is_sent_and_left_out_of_the_sums(run_network):
+    traffic = {"kind": "constant_rate", "rate": "1 Mbps", "size": "10 kB"}
+    groups = ({"group": "all", "count": 4, "traffic": traffic},)
+    run = run_network(duration="3 s", devices=groups)
+    kinds = run.flows.kind.value_counts()
+    # One packet of 10 kB every 80 ms from each device, from a phase of its own.
+    assert 4 * 37 <= kinds["background"] <= 4 * 38
+    learned = run.flows[run.flows.kind != "background"]
+    assert run.rounds.bits_sent.sum() == pytest.approx(learned.air_bits.sum(), rel=1e-12)
+
+
+def test_energy_is_told_by_use(run_network):
+    radio = {"amplifier_efficiency": 0.25, "receive_power": "0.1 W", "idle_power": "0.02 W"}
+    groups = ({"group": "all", "count": 4, "radio": radio, "battery": "1 kJ"},)
+    run = run_network(duration="2 rounds", devices=groups)
+    energy, end_s = run.energy, float(run.energy.t_s[0])
+    assert energy.idle_j.to_numpy() == pytest.approx(np.full(4, 0.02 * end_s))
+    sent = run.flows.groupby("src").energy_j.sum()
+    assert energy.transmit_j.to_numpy() == pytest.approx(sent.reindex(range(4), fill_value=0.0))
+    computed = run.trainings.groupby("device").energy_j.sum()
+    assert energy.compute_j.to_numpy() == pytest.approx(computed.reindex(range(4), fill_value=0.0))
+    assert (energy.receive_j > 0).any()
+    used = energy[["transmit_j", "receive_j", "compute_j", "idle_j"]].sum(axis=1)
+    assert energy.left_j.to_numpy() == pytest.approx(1000.0 - used.to_numpy())
+    assert run.rounds.energy_j.sum() == pytest.approx(used.sum())
+
+
+def test_devices_enter_and_leave_with_their_trace(run_network, tmp_path):
+    rows = [f"{t},{device},{t},{10 * device}" for device in range(3) for t in SPANS[device]]
+    (tmp_path / "walk.csv").write_text("t,id,x,y\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    mobility = {"kind": "csv_trace", "file": "walk.csv", "max_gap": "1 h",
+                "columns": {"time": "t", "device": "id", "x": "x", "y": "y"},
+                "origin": ("0 m", "0 m")}  # fmt: skip
+    run = run_network(
+        duration="40 s",
+        data_root=str(tmp_path),
+        area={"kind": "disc", "radius": "100 m"},
+        devices=({"group": "walkers", "mobility": mobility},),
+        topology={"triggers": ("on_churn",)},
+    )
+    moves = run.events[run.events.kind.isin(["enter", "leave"])]
+    told = list(zip(moves.t_s, moves.kind, moves.device, strict=True))
+    assert told == [(5.0, "enter", 1), (12.0, "leave", 0), (20.0, "leave", 1),
+                    (30.0, "enter", 2), (39.0, "leave", 2)]  # fmt: skip
+    # Nobody is there from 20 s to 30 s; the run goes on when somebody comes.
+    assert not run.trainings.start_s.between(20.0, 29.999).any()
+    assert (run.trainings[run.trainings.device == 2].start_s >= 30.0).all()
+    assert run.trainings.device.nunique() == 3
+
+
+SPANS = {0: (0, 6, 12), 1: (5, 20), 2: (30, 39)}

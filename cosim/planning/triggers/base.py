@@ -27,6 +27,7 @@ class TriggerView:
         round: the round that begins, or that is going on, from 1.
         round_begins: whether a round begins now.
         plan: the newest plan; None before the first.
+        alive: whether each device takes part now, [N].
         mean_gain: returns the linear gains, averaged over fading, of links (src[L], dst[L]) now.
     """
 
@@ -34,6 +35,7 @@ class TriggerView:
     round: int
     round_begins: bool
     plan: Plan | None
+    alive: NDArray[np.bool_]
     mean_gain: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]
 
 
