@@ -172,9 +172,12 @@ class AdapterLearner(Learner):
 
     # Payloads
 
-    def update_payload(self, device: int, dst: int, round: int) -> Payload | None:
+    def update_payload(
+        self, device: int, dst: int, round: int, also: Sequence[int] = ()
+    ) -> Payload | None:
         update = self._method.update(self._cohort, self._states[device], round)
-        return self._payload("update", device, dst, round, () if update is None else (update,))
+        updates = () if update is None else (update,)
+        return self._payload("update", device, dst, round, updates, also)
 
     def exchange_payload(self, device: int, dst: int, round: int) -> Payload | None:
         updates = self._method.exchange(self._cohort, self._states[device], round)
@@ -200,9 +203,16 @@ class AdapterLearner(Learner):
         return 8 * len(self._encode((Update((device,), 0, coordinates, values),), set()))
 
     def _payload(
-        self, kind: str, src: int, dst: int, round: int, updates: Sequence[Update]
+        self,
+        kind: str,
+        src: int,
+        dst: int,
+        round: int,
+        updates: Sequence[Update],
+        also: Sequence[int] = (),
     ) -> Payload | None:
-        body = self._encode(updates, self._held.get((src, dst), set()))
+        held_by = [self._held.get((src, each), set()) for each in (dst, *also)]
+        body = self._encode(updates, set.intersection(*held_by))
         if not body:
             return None
         return Payload(kind, src, dst, round, len(body), self._setting.segment_bytes, body)

@@ -83,8 +83,13 @@ class Learner(ABC):
         """Forget the training that `begin_training` began: the device has left."""
 
     @abstractmethod
-    def update_payload(self, device: int, dst: int, round: int) -> Payload | None:
-        """Return what `device` sends to `dst` of its own cluster; None for nothing."""
+    def update_payload(
+        self, device: int, dst: int, round: int, also: Sequence[int] = ()
+    ) -> Payload | None:
+        """Return what `device` sends to `dst` of its own cluster; None for nothing.
+
+        The devices of `also` can read the same bytes: for one transmission to all of them.
+        """
 
     @abstractmethod
     def exchange_payload(self, device: int, dst: int, round: int) -> Payload | None:

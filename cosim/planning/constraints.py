@@ -12,6 +12,8 @@ c_ij = N0 F_j / g_ij. So both ways to set the powers come to one comparison per 
 
     equal: (M - 1) max_j c_ij <= p_max / (x b)        each link gets p_max / (M - 1), and that is
                                                       enough (11a)
+    full:          max_j c_ij <= p_max / (x b)        each link gets p_max while it sends
+    fixed:         max_j c_ij <= p / (x b)            each link gets p, and (M - 1) p <= p_max (11b)
     least:         sum_j c_ij <= p_max / (x b)        each link gets what it needs, and that is
                                                       at most p_max together (11b)
 """
@@ -23,24 +25,32 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from cosim.planning.least_snr import least_snr
-from cosim.planning.links import Pairs, Power, equal_power, num_sharing
+from cosim.planning.links import Casting, Pairs, Power, equal_power, num_sharing
 from cosim.planning.planners.base import Planner
 from cosim.planning.view import Bools, Floats, PlanView
-from cosim.units import Decibels, Seconds
+from cosim.units import Dbm, Decibels, Seconds, dbm_to_watts
+
+_ROUNDING = 1.0 + 1e-12  # so that powers that fill a limit exactly are within it
 
 
 class ConstrainedPlanner(Planner):
     """A planner whose clusters are cliques within limits; a limit that is left out is none.
 
-    `power` is how a device sets the powers of its links: `equal` shares, or the `least` that
-    meet `max_delay_s`. The delay limit is to hold even `fade_margin_db` below the mean gain.
+    `power` is how a device sets the powers of its links: `equal` shares of its limit, the `least`
+    that meet `max_delay_s`, `fixed` at `link_power_dbm` each, or its `full` power on each, for
+    devices that send to one at a time. The delay limit is to hold even `fade_margin_db` below the
+    mean gain. `casting` is how an update goes to the neighbours of its cluster: one `unicast`
+    each, one `multicast` at full power to all of them, or for each device the `best`, which is
+    what has reached the last neighbour first.
     """
 
     max_collision: Annotated[float, Field(ge=0, le=1)] = 0.1
     max_delay_s: Annotated[Seconds, Field(gt=0)] | None = None
     max_compute_s: Annotated[Seconds, Field(ge=0)] | None = None
     max_cluster_size: Annotated[int, Field(ge=1)] | None = None
-    power: Literal["equal", "least"] = "equal"
+    power: Literal["equal", "least", "full", "fixed"] = "equal"
+    link_power_dbm: Annotated[Dbm, Field(ge=-100, le=60)] | None = None
+    casting: Casting = "unicast"
     fade_margin_db: Annotated[Decibels, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
@@ -49,6 +59,11 @@ class ConstrainedPlanner(Planner):
             raise PydanticCustomError(
                 "least_power",
                 "power 'least' is the least that meets max_delay: expected max_delay, got none",
+            )
+        if (self.power == "fixed") != (self.link_power_dbm is not None):
+            raise PydanticCustomError(
+                "fixed_power",
+                "power 'fixed' and the key link_power go together: expected both or neither",
             )
         return self
 
@@ -72,21 +87,38 @@ class Constraints:
         return self.view.compute_s <= (np.inf if limit is None else limit)
 
     def budget(self, size: int) -> list[float]:
-        """Return the bound on max_j c_ij (`equal`) or sum_j c_ij (`least`) of each device, [N].
+        """Return the bound on sum_j c_ij (`least`) or max_j c_ij (others) of each device, [N].
 
         Args:
             size: number of devices in the cluster, at least 2.
         """
         if size not in self._budgets:
             needed = self._watts_per_cost(num_sharing(self.view.shared_by, size))
-            links = size - 1 if self.limits.power == "equal" else 1
             with np.errstate(divide="ignore"):
-                self._budgets[size] = (self.view.max_power_w / (links * needed)).tolist()
+                self._budgets[size] = (self._link_power_w(size) / needed).tolist()
         return self._budgets[size]
+
+    def _link_power_w(self, size: int) -> Floats:
+        """Return the power that a link, or with `least` all links, may have in a cluster, [N]."""
+        most_w, links = self.view.max_power_w, size - 1
+        if self.limits.power == "equal":
+            return most_w / links
+        if self.limits.link_power_dbm is None:
+            return most_w
+        each_w = dbm_to_watts(self.limits.link_power_dbm)
+        return np.where(links * each_w <= most_w * _ROUNDING, each_w, -1.0)  # more than there is
 
     def power(self) -> Power:
         """Return the rule that sets the powers of the links inside clusters."""
-        return equal_power(self.view) if self.limits.power == "equal" else self._least_power
+        limits, view = self.limits, self.view
+        if limits.power == "least":
+            return self._least_power
+        if limits.power == "full":
+            return lambda pairs: view.max_power_w[pairs.src]
+        if limits.link_power_dbm is not None:
+            each_w = dbm_to_watts(limits.link_power_dbm)
+            return lambda pairs: np.full(len(pairs.src), each_w)
+        return equal_power(view)
 
     def _least_power(self, pairs: Pairs) -> Floats:
         needed = np.empty(len(pairs.src))

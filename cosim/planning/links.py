@@ -10,12 +10,13 @@ links of its cluster. The noise is that over the share.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from cosim.planning.collision import collision_rates
-from cosim.planning.view import Floats, Ints, Links, Plan, PlanView
+from cosim.planning.view import Bools, Floats, Ints, Links, Plan, PlanView
 from cosim.radio import budget
 
 
@@ -37,6 +38,9 @@ class Pairs:
     sharing: Ints
 
 
+Casting = Literal["unicast", "multicast", "best"]
+"""How a device's update goes to its neighbours; see `ConstrainedPlanner`."""
+
 Power = Callable[[Pairs], Floats]
 """A power rule: returns the transmit power of each link in watts, [L]."""
 
@@ -51,7 +55,13 @@ def equal_power(view: PlanView) -> Power:
     return lambda pairs: view.max_power_w[pairs.src] / pairs.fanout
 
 
-def assemble(view: PlanView, cluster: Ints, power: Power, reasons: tuple[str, ...]) -> Plan:
+def assemble(
+    view: PlanView,
+    cluster: Ints,
+    power: Power,
+    reasons: tuple[str, ...],
+    casting: Casting = "unicast",
+) -> Plan:
     """Return the plan whose clusters are given.
 
     Args:
@@ -59,14 +69,17 @@ def assemble(view: PlanView, cluster: Ints, power: Power, reasons: tuple[str, ..
         cluster: cluster number of each device, or -1, [N].
         power: the power rule of links inside clusters; gateways send at full power.
         reasons: why.
+        casting: how updates go to the neighbours.
     """
     inside = _inside(view, cluster)
+    links, multicast = _cast(view, inside, _links(view, inside, power(inside)), casting)
     return Plan(
         index=view.index,
         t_s=view.t_s,
         round=view.round,
         cluster=cluster,
-        links=_links(view, inside, power(inside)),
+        links=links,
+        multicast=multicast,
         gateways=gateways(view, cluster),
         density=view.density.copy(),
         collision_rate=collision_rates(view.density, cluster),
@@ -90,6 +103,33 @@ def gateways(view: PlanView, cluster: Ints) -> Links:
     ones = np.ones(2 * len(best), dtype=np.int64)
     pairs = Pairs(*_both_ways(view, best), fanout=ones, sharing=ones)
     return _links(view, pairs, view.max_power_w[pairs.src])
+
+
+def _cast(view: PlanView, inside: Pairs, unicast: Links, casting: Casting) -> tuple[Links, Bools]:
+    """Return the links, and which devices multicast over theirs.
+
+    A multicast has the band of one flow instead of those of all links, full power, and the rate of
+    its worst receiver.
+    """
+    several = inside.fanout > 1
+    if casting == "unicast" or not several.any():
+        return unicast, np.zeros(view.num_devices, dtype=np.bool_)
+    each = replace(inside, sharing=np.maximum(inside.sharing // inside.fanout, 1))
+    links = _links(view, each, view.max_power_w[inside.src])
+    slowest_s, alone_s = np.zeros(view.num_devices), np.zeros(view.num_devices)
+    np.maximum.at(slowest_s, inside.src, links.predicted_delay_s)
+    np.maximum.at(alone_s, inside.src, unicast.predicted_delay_s)
+    chosen = several & ((casting == "multicast") | (slowest_s < alone_s)[inside.src])
+    multicast = np.zeros(view.num_devices, dtype=np.bool_)
+    multicast[inside.src[chosen]] = True
+    mixed = Links(
+        src=inside.src,
+        dst=inside.dst,
+        power_w=np.where(chosen, links.power_w, unicast.power_w),
+        mean_gain=inside.mean_gain,
+        predicted_delay_s=np.where(chosen, slowest_s[inside.src], unicast.predicted_delay_s),
+    )
+    return mixed, multicast
 
 
 def _inside(view: PlanView, cluster: Ints) -> Pairs:

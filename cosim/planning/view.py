@@ -32,8 +32,8 @@ class PlanView:
         max_power_w: transmit power limit of each device, [N].
         noise_w_per_hz: noise density at each device as a receiver, N0 F, [N].
         bandwidth_hz: the band that a domain shares.
-        shared_by: `per_transmitter` (a device's outgoing links share the band) or `per_cluster`
-            (all links of a cluster do).
+        shared_by: `per_transmitter` (a device's outgoing links share the band), `per_cluster` or
+            `per_cell` (all links of a cluster do; of a cell no more is known before it is planned).
         rate: the rate model of the links.
         payload_bits: size of each device's update on the air, headers included, [N].
         density: fraction of its adapter that each device trains and sends, [N].
@@ -102,6 +102,8 @@ class Plan:
         cluster: cluster number of each device, 0 to num_clusters - 1; -1 for a device that takes
             no part, [N].
         links: links inside clusters, which carry updates.
+        multicast: whether each device sends its update over its links in one transmission, at the
+            power of any of them, [N].
         gateways: links between clusters, which carry the inter-cluster exchange, both ways.
         density: density that each device is to use, [N].
         collision_rate: predicted collision rate of each cluster, equation (16), [num_clusters].
@@ -113,6 +115,7 @@ class Plan:
     round: int
     cluster: Ints
     links: Links
+    multicast: Bools
     gateways: Links
     density: Floats
     collision_rate: Floats

@@ -23,6 +23,7 @@ def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     yield from _channel(scenario)
     yield from _link(scenario)
     yield from _transport(scenario)
+    yield from _power(scenario)
     sizes = list(_sizes(scenario))
     yield from sizes
     if not sizes:  # without the number of devices, nothing can be said of them
@@ -158,6 +159,16 @@ def _link(scenario: Scenario) -> Iterator[tuple[Path, str]]:
                 f"expected blocks that fit into the band of {scenario.spectrum.bandwidth_hz:g} Hz, "
                 f"got {blocks.count}, which take {used_hz:g} Hz",
             )
+
+
+def _power(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    full = getattr(scenario.topology.planner, "power", None) == "full"
+    if full and scenario.transport.parallel != 1:
+        yield (
+            ("topology", "planner", "power"),
+            "expected `transport: {parallel: 1}` with power 'full', which a device has for one "
+            f"transfer at a time, got parallel: {show(scenario.transport.parallel)}",
+        )
 
 
 def _transport(scenario: Scenario) -> Iterator[tuple[Path, str]]:

@@ -5,7 +5,7 @@ and the plan on one event loop and keeps the books of the round.
 """
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -150,6 +150,10 @@ class Simulation:
     def send(self, payload: Payload, power_w: float) -> simpy.Event:
         """Send a payload over the link it is for; the event's value is its `Delivery`."""
         return self.network.send(payload, power_w)
+
+    def multicast(self, payloads: Sequence[Payload], power_w: float) -> Sequence[simpy.Event]:
+        """Send the same bytes to several at once; one event for each, of which `send` says more."""
+        return self.network.multicast(payloads, power_w)
 
     def usable(self, delivery: Delivery) -> bool:
         """Return whether a receiver can use what arrived.

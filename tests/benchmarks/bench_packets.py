@@ -11,9 +11,9 @@ Shannon on 10 MHz, sampled and integrated:
     10 clusters, reuse 1         10 links of 24 Mbit each, which disturb each other
 
 The peers send packets over one link of fixed rate without loss or fading (`--peers` holds
-nspy_port.py and ns3_p2p.py; each PYTHON has its peer installed). Runs alternate (A B A B), times are
-medians, and ratios are medians of the ratios within one round. Packets count once however often
-they are sent.
+nspy_port.py and ns3_p2p.py; each PYTHON has its peer installed). Runs alternate (A B A B), times
+are medians, and ratios are medians of the ratios within one round. Packets count once however
+often they are sent.
 """
 
 import argparse

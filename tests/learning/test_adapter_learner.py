@@ -439,3 +439,17 @@ def test_a_real_model_learns_and_is_saved(tmp_path):
     model = AutoModelForCausalLM.from_pretrained(folder)
     loaded = PeftModel.from_pretrained(model, tmp_path / "adapters" / "device-1")
     assert loaded.peft_config["default"].r == 4
+
+
+def test_a_multicast_can_be_read_by_a_receiver_that_does_not_hold_the_mask():
+    subject, _ = learner(SPARSE)
+    train(subject, range(3), 0)
+    subject.merge(1, [delivered(subject.update_payload(0, 1, 0))], [0.5])
+    train(subject, range(3), 1)
+    assert sends_values_only(subject.update_payload(0, 1, 1))
+    both = subject.update_payload(0, 1, 1, also=[2])
+    assert not sends_values_only(both)
+    subject.merge(1, [delivered(both)], [0.5])
+    subject.merge(2, [delivered(replace(both, dst=2))], [0.5])
+    train(subject, range(3), 2)
+    assert sends_values_only(subject.update_payload(0, 1, 2, also=[2]))

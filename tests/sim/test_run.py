@@ -284,3 +284,16 @@ def test_devices_enter_and_leave_with_their_trace(run_network, tmp_path):
 
 
 SPANS = {0: (0, 6, 12), 1: (5, 20), 2: (30, 39)}
+
+
+def test_a_multicast_goes_out_once_and_is_recorded_for_each_receiver(run_network):
+    """4 devices at 1 Mbps: 80 kbit at a third of the band to each, or at all of it to all."""
+    one_by_one = run_network(duration="1 rounds")
+    multicast = {"planner": {"kind": "full", "casting": "multicast"}}
+    at_once = run_network(duration="1 rounds", topology=multicast)
+    updates = [run.flows[run.flows.kind == "update"] for run in (one_by_one, at_once)]
+    assert [len(each) for each in updates] == [12, 12]
+    assert (updates[0].end_s - updates[0].start_s).to_numpy() == pytest.approx(np.full(12, 0.24))
+    assert (updates[1].end_s - updates[1].start_s).to_numpy() == pytest.approx(np.full(12, 0.08))
+    assert updates[0].air_bits.sum() == pytest.approx(3 * updates[1].air_bits.sum())
+    assert (updates[1].delivered_bits == 80_000).all()

@@ -71,7 +71,9 @@ class NoLearner(Learner):
     def drop_training(self, device: int) -> None:
         self._rounds.pop(device, None)
 
-    def update_payload(self, device: int, dst: int, round: int) -> Payload | None:
+    def update_payload(
+        self, device: int, dst: int, round: int, also: Sequence[int] = ()
+    ) -> Payload | None:
         return self._payload("update", device, dst, round, self._num_bytes)
 
     def exchange_payload(self, device: int, dst: int, round: int) -> Payload | None:

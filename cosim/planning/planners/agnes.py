@@ -34,4 +34,5 @@ class Agnes(ConstrainedPlanner):
             if best.a in clusters and best.b in clusters:
                 for candidate in formation.try_merge(best):
                     heappush(heap, candidate)
-        return assemble(view, formation.clusters(), constraints.power(), reasons(formation))
+        power, why = constraints.power(), reasons(formation)
+        return assemble(view, formation.clusters(), power, why, self.casting)

@@ -2,13 +2,19 @@
 
 import numpy as np
 
-from cosim.planning.links import assemble, equal_power
+from cosim.planning.links import Casting, assemble, equal_power
 from cosim.planning.planners.base import Planner
 from cosim.planning.view import Plan, PlanView
 
 
 class Full(Planner):
-    """One cluster of all alive devices, without limits; a pair out of range has no link."""
+    """One cluster of all alive devices, without limits; a pair out of range has no link.
+
+    Attributes:
+        casting: how updates go to the neighbours, as in the planners with limits.
+    """
+
+    casting: Casting = "unicast"
 
     def plan(self, view: PlanView) -> Plan:
         """Return the plan with every link that there can be."""
@@ -18,4 +24,5 @@ class Full(Planner):
         reason = (
             f"all {alive} devices in one cluster; {pairs - linked} of {pairs} pairs out of range"
         )
-        return assemble(view, cluster, equal_power(view), (reason,) if alive else ())
+        why = (reason,) if alive else ()
+        return assemble(view, cluster, equal_power(view), why, self.casting)

@@ -26,4 +26,5 @@ class Random(ConstrainedPlanner):
             drawn = int(numbers.random() * len(pairs))
             pairs[drawn], pairs[-1] = pairs[-1], pairs[drawn]
             pairs += formation.try_merge(pairs.pop())
-        return assemble(view, formation.clusters(), constraints.power(), reasons(formation))
+        power, why = constraints.power(), reasons(formation)
+        return assemble(view, formation.clusters(), power, why, self.casting)

@@ -6,6 +6,7 @@ gateways of neighbouring clusters swap what their clusters have learned, and spr
 cluster; that is stored and not aggregated.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -62,12 +63,29 @@ class ClusteredDfl(Protocol):
         finished = yield from sim.train(device, round)
         if not finished:
             return
+        if sim.plan.multicast[device]:
+            yield self._multicast_update(sim, device, round)
+            return
         yield self._send_to_neighbours(
             sim,
             device,
             lambda dst: sim.learner.update_payload(device, dst, round),
             self._receive,
         )
+
+    def _multicast_update(self, sim: Simulation, device: int, round: int) -> simpy.Event:
+        """Send one update to all alive neighbours at once; the event is when all have received."""
+        links = sim.plan.links
+        alive = [link for link in links.outgoing(device) if sim.alive[links.dst[link]]]
+        receivers = [int(links.dst[link]) for link in alive]
+        payload = None
+        if receivers:
+            payload = sim.learner.update_payload(device, receivers[0], round, receivers[1:])
+        if payload is None:
+            return sim.env.all_of([])
+        payloads = [dataclasses.replace(payload, dst=dst) for dst in receivers]
+        transfers = sim.multicast(payloads, float(links.power_w[alive[0]]))
+        return sim.env.all_of([sim.env.process(self._receive(sim, each)) for each in transfers])
 
     def _send_to_neighbours(
         self,
