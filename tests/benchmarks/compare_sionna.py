@@ -148,16 +148,17 @@ def compare_doppler(python, num_links):
           f"{doppler_hz:.1f} Hz, {NUM_SAMPLES // SAMPLES_PER_CYCLE} cycles of {SAMPLES_PER_CYCLE} "
           "samples, against Clarke's model\n")  # fmt: skip
     print_head()
-    print_line("cosim rayleigh_jakes", cosim_gains(23 * num_links, doppler_hz))
+    print_line("cosim rayleigh_jakes", cosim_gains(doppler_hz))
     request = {"model": "A", "links": num_links, "samples": NUM_SAMPLES, "speed_mps": SPEED_MPS}
     request |= {"carrier_hz": CARRIER_HZ, "step_s": 1.0 / (SAMPLES_PER_CYCLE * doppler_hz)}
     for sinusoids in (20, 100):
         answer = ask(python, "gains", request | {"sinusoids": sinusoids})
         print_line(f"Sionna TDL-A, {sinusoids} sinusoids", answer["gains"])
     print("""
-Clarke's model has E|h|^2 = 1 and variance 1. The standard error is that of the mean over paths.
-A sum of M equal sinusoids of independent phases has a variance of 1 - 1 / M: 0.95 with Sionna's
-default of 20; cosim's has tens of thousands.""")
+Clarke's model has E|h|^2 = 1 and variance 1. The standard error is that of the mean over links or
+paths; the largest error of 61 lags is about twice that in an exact channel. A sum of M equal
+sinusoids of independent phases has a variance of 1 - 1 / M: 0.95 with Sionna's default of 20.
+cosim's sums have 33,000 sinusoids and more.""")
 
 
 def main():

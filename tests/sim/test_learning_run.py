@@ -64,6 +64,21 @@ def test_every_shipped_scenario_that_learns_runs(path, tmp_path):
     assert len(list(adapters.glob("*/adapter_model.safetensors"))) == 8
 
 
+NETWORK_ALONE = {"duration": "2 rounds", "plots": [], "protocol.round_interval": "1 s"}
+FEW = {"scale_1k": {"devices.0.count": 50}, "scale_10k": {"devices.0.count": 50}}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SHIPPED if not learns(path)], ids=lambda path: path.stem
+)
+def test_every_shipped_scenario_of_the_network_alone_runs(path, tmp_path):
+    scenario = load(path, NETWORK_ALONE | FEW.get(path.stem, {})).scenario
+    run = simulate(scenario, tmp_path, check=True)
+    assert len(run.rounds) == 2
+    assert (run.flows.outcome == "delivered").any()
+    assert run.flows.num_attempts.sum() >= run.flows.num_packets.sum()
+
+
 def test_the_same_seed_gives_the_same_tables_in_any_process(tmp_path):
     here = simulate(short(), tmp_path / "here")
     again = simulate(short(), tmp_path / "again")

@@ -8,6 +8,7 @@ The requests and answers are described at the functions of these names. Nothing 
 import json
 import math
 import sys
+from importlib.metadata import version
 
 from ns import ns
 
@@ -33,7 +34,7 @@ void Send(ns3::Ptr<ns3::Socket> socket, uint32_t bytes) {
 
 
 def losses(request):
-    """Return for each case a loss in dB for each distance, a list of them if `draws` is given.
+    """Return ns-3's `version` and `loss_db`: for each case a value for each distance, or `draws`.
 
     A case has `model` (name of the class without PropagationLossModel), `condition` (or None),
     `attributes`, `heights_m` of both ends, and `ground_m`, a list. The 3GPP models get no
@@ -44,7 +45,8 @@ def losses(request):
     ends = [ns.CreateObject[ns.ConstantPositionMobilityModel]() for _ in range(2)]
     for number, end in enumerate(ends):
         nodes.Get(number).AggregateObject(end)
-    return [case_losses(case, ends) for case in request["cases"]]
+    found = [case_losses(case, ends) for case in request["cases"]]
+    return {"version": version("ns3"), "loss_db": found}
 
 
 def case_losses(case, ends):
