@@ -51,7 +51,7 @@ def learns(path):
 SHIPPED = sorted(scenarios_dir().rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", filter(learns, SHIPPED), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", list(filter(learns, SHIPPED)), ids=lambda path: path.stem)
 def test_every_shipped_scenario_that_learns_runs(path, tmp_path):
     run = simulate(short(path), tmp_path, check=True)
     assert run.manifest.outcome == "finished"
@@ -65,16 +65,17 @@ def test_every_shipped_scenario_that_learns_runs(path, tmp_path):
 
 
 NETWORK_ALONE = {"duration": "2 rounds", "plots": [], "protocol.round_interval": "1 s"}
-FEW = {"scale_1k": {"devices.0.count": 50}, "scale_10k": {"devices.0.count": 50}}
+FEW = {"devices.0.count": 50, "channel.range": "500 m"}
+SMALL = {"scale_1k": FEW, "scale_10k": FEW, "sumo_trace": {"duration": "30 s"}}
 
 
 @pytest.mark.parametrize(
     "path", [path for path in SHIPPED if not learns(path)], ids=lambda path: path.stem
 )
 def test_every_shipped_scenario_of_the_network_alone_runs(path, tmp_path):
-    scenario = load(path, NETWORK_ALONE | FEW.get(path.stem, {})).scenario
+    scenario = load(path, NETWORK_ALONE | SMALL.get(path.stem, {})).scenario
     run = simulate(scenario, tmp_path, check=True)
-    assert len(run.rounds) == 2
+    assert len(run.rounds) >= 2
     assert (run.flows.outcome == "delivered").any()
     assert run.flows.num_attempts.sum() >= run.flows.num_packets.sum()
 
