@@ -381,7 +381,8 @@ def _copy_scenarios(folder: Path, *, force: bool) -> None:
     shipped = scenarios_dir()
     if folder.exists() and not folder.is_dir():
         raise _BadInputError(f"expected a folder, got {folder}, which is a file")
-    copies = {path: folder / path.relative_to(shipped) for path in sorted(shipped.rglob("*.yaml"))}
+    files = (path for path in sorted(shipped.rglob("*")) if path.is_file())
+    copies = {path: folder / path.relative_to(shipped) for path in files}
     changed = [
         copy
         for path, copy in copies.items()
