@@ -2,11 +2,12 @@
 
 A device with a half-duplex radio does not receive while it sends, nor send while it receives. A
 device may also send to so many at a time only. What may not go on the air yet waits; when a device
-comes free, those that wait for it are looked at in the order in which they came.
+comes free, those that wait for it are looked at in the order in which they asked. One that may not
+go yet does not hold up those behind it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True, eq=False)
@@ -14,16 +15,18 @@ class Request:
     """What asks for the air.
 
     Attributes:
-        number: its place in the order of asking.
         src: who sends.
         receivers: who receives.
         num_bytes: that wait while it waits.
+        go: called when it may go on the air.
+        is_waiting: whether it waits.
     """
 
-    number: int
     src: int
     receivers: Sequence[int]
     num_bytes: int
+    go: Callable[[], None] = field(repr=False)
+    is_waiting: bool = False
 
 
 class Admission:
@@ -51,7 +54,8 @@ class Admission:
         self._sending = [0] * num_devices
         self._receiving = [0] * num_devices
         self._waiting_bytes = [0] * num_devices
-        self._waiting: dict[int, dict[Request, None]] = {}  # by device, in the order of asking
+        self._waiting: dict[int, dict[Request, int]] = {}  # by device: in which turn
+        self._num_waited = 0
 
     def has_room(self, request: Request) -> bool:
         """Return whether it may go on the air, or else there is room in its device's queue."""
@@ -59,39 +63,43 @@ class Admission:
             return True
         return self._waiting_bytes[request.src] + request.num_bytes <= self._limit_bytes
 
-    def ask(self, request: Request) -> bool:
-        """Return whether a request goes on the air now; if not, it waits."""
+    def ask(self, request: Request) -> None:
+        """Let a request go on the air, now or when it may."""
         if self._may_go(request):
             self._count(request, 1)
-            return True
+            request.go()
+            return
+        request.is_waiting = True
         for device in self._devices(request):
-            self._waiting.setdefault(device, {})[request] = None
+            self._waiting.setdefault(device, {})[request] = self._num_waited
+        self._num_waited += 1
         self._waiting_bytes[request.src] += request.num_bytes
-        return False
 
     def withdraw(self, request: Request) -> None:
         """Forget a request that waits."""
+        request.is_waiting = False
         for device in self._devices(request):
             self._waiting[device].pop(request)
             if not self._waiting[device]:
                 del self._waiting[device]
         self._waiting_bytes[request.src] -= request.num_bytes
 
-    def release(self, request: Request) -> list[Request]:
-        """Take a request off the air; return those that go on the air in its place, in order."""
+    def release(self, request: Request) -> None:
+        """Take a request off the air, and let those go that may now."""
         self._count(request, -1)
-        admitted = []
         waiting = {
-            other.number: other
+            other: turn
             for device in self._devices(request)
-            for other in self._waiting.get(device, ())
+            for other, turn in self._waiting.get(device, {}).items()
         }
-        for _, other in sorted(waiting.items()):
+        admitted = []
+        for other in sorted(waiting, key=waiting.__getitem__):
             if self._may_go(other):
                 self.withdraw(other)
                 self._count(other, 1)
                 admitted.append(other)
-        return admitted
+        for other in admitted:
+            other.go()
 
     def _devices(self, request: Request) -> dict[int, None]:
         return dict.fromkeys((request.src, *request.receivers))

@@ -4,9 +4,13 @@ With an acknowledgement delay a payload goes out in rounds: all packets once, th
 acknowledgement is there, those again that a receiver still lacks. Each round is a flow of its own
 on the air; what its receivers have, and what SNR they have collected, is kept here in between.
 Without a delay there is one round, in which lost packets are sent again at once.
+
+What a transmitter spends is divided evenly among those receivers whose transfers are open at the
+time, so that the sums over the rows of a multicast are what it spent.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +19,7 @@ from numpy.typing import NDArray
 
 from cosim.boundary import Outcome, Payload
 from cosim.radio.packets import Packets
+from cosim.sim.admission import Request
 from cosim.sim.engines.flow import Airing, Flow, PacketTimes
 from cosim.sim.records import FlowRecord, PacketRecord
 
@@ -51,7 +56,10 @@ class Sending:
     Attributes:
         flow: of the present round.
         airing: of the present round, once it has left the air.
+        request: by which the present round asks for the air; None where nothing ever waits.
         round: number of the present round, from 0.
+        members: numbers of the receivers of the present round: those that were open when it
+            went on the air.
         is_on_air: whether `flow` is on the air.
         is_closed: whether each receiver's transfer has ended, [R].
     """
@@ -77,16 +85,24 @@ class Sending:
         self.earlier = tuple(earlier)
         self.flow: Flow | None = None
         self.airing: Airing | None = None
+        self.request: Request | None = None
         self.round = 0
+        self.members = tuple(range(len(self.payloads)))
         self.is_on_air = False
         self.is_closed = [False] * len(self.payloads)
         self._pending: Ints | None = None  # packets of the present round; None for all
         self._has: Bools | None = None  # [R, num], after the rounds before
         self._collected: Floats | None = None  # [R, num], likewise
         self._times: PacketTimes | None = None  # of all packets, likewise
-        self._num_attempts = 0
-        self._served_bits = 0.0
-        self._air_s = 0.0
+        self._num_attempts = 0  # in the rounds before
+        self._booked = (0.0, 0.0)  # bits and seconds on the air of this round that are divided up
+        self._air_bits = [0.0] * len(self.payloads)  # each receiver's part of all until then
+        self._air_s = [0.0] * len(self.payloads)
+
+    @property
+    def number(self) -> int:
+        """Number of the first transfer."""
+        return self.transfers[0].number
 
     @property
     def src(self) -> int:
@@ -98,6 +114,15 @@ class Sending:
         """Application bytes."""
         return self.payloads[0].num_bytes
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the transfers of all receivers have ended."""
+        return all(self.is_closed)
+
+    def open_receivers(self) -> tuple[int, ...]:
+        """Return the numbers of the receivers whose transfers have not ended."""
+        return tuple(number for number, closed in enumerate(self.is_closed) if not closed)
+
     def round_packets(self) -> Packets:
         """Return the packets of the present round."""
         if self._pending is None:
@@ -108,11 +133,14 @@ class Sending:
         return Packets(len(self._pending), packets.full_bits, last_bits)
 
     def held_snr(self) -> Floats | None:
-        """Return the SNR collected of this round's packets, infinite for those held, [R, n]."""
+        """Return the SNR that members have collected of this round's packets before, [M, n].
+
+        It is infinite for packets that they have; None in the first round.
+        """
         if self._pending is None or self._has is None or self._collected is None:
             return None
         held = np.where(self._has, np.inf, self._collected)
-        return np.asarray(held[:, self._pending])
+        return np.asarray(held[self._of_round()])
 
     def lacks(self) -> bool:
         """Return whether a receiver lacks a packet after the present round."""
@@ -121,7 +149,7 @@ class Sending:
 
     def _settled(self, has: Bools) -> Bools:
         """Return which packets need not be sent again: had, or for a receiver that is gone."""
-        return has | np.array(self.is_closed)[:, np.newaxis]
+        return np.asarray(has | np.array(self.is_closed)[:, np.newaxis])
 
     def next_round(self, record: bool) -> None:
         """Take in the present round, which is complete, and go on to the next.
@@ -131,27 +159,34 @@ class Sending:
         """
         airing = self.airing
         assert airing is not None
+        self.book()
+        self._booked = (0.0, 0.0)
+        self._num_attempts += airing.num_attempts
         self._times = self.times() if record else None
-        self._collected = self._spread(airing.collected_snr(), 0.0)
-        self._has = self.has_by(airing.end_s)
+        collected = np.zeros((len(self.payloads), self.packets.num))
+        collected[self._of_round()] = airing.collected_snr()
+        self._collected, self._has = collected, self.has_by(airing.end_s)
         self._pending = np.flatnonzero(~self._settled(self._has).all(axis=0))
-        self._add(airing)
         self.round += 1
         self.flow = self.airing = None
 
-    def _add(self, airing: Airing) -> None:
-        assert self.flow is not None
-        self._num_attempts += airing.num_attempts
-        self._served_bits += airing.served_bits
-        self._air_s += airing.end_s - self.flow.start_s
+    def book(self) -> None:
+        """Divide what was spent since the last time among the receivers that are open."""
+        if self.airing is None or self.flow is None:
+            return
+        spent = (self.airing.served_bits, self.airing.end_s - self.flow.start_s)
+        bits, air_s = spent[0] - self._booked[0], spent[1] - self._booked[1]
+        receivers = self.open_receivers()
+        for receiver in receivers:
+            self._air_bits[receiver] += bits / len(receivers)
+            self._air_s[receiver] += air_s / len(receivers)
+        self._booked = spent
 
-    def _spread(self, of_round: Floats, fill: float) -> Floats:
-        """Return an array [R, n] of this round as one of all packets, [R, num]."""
-        if self._pending is None:
-            return of_round
-        spread = np.full((len(self.payloads), self.packets.num), fill)
-        spread[:, self._pending] = of_round
-        return spread
+    def _of_round(self) -> tuple[Ints, Ints]:
+        """Return where this round's members and packets are in an array [R, num]."""
+        pending = np.arange(self.packets.num) if self._pending is None else self._pending
+        members, packets = np.ix_(np.array(self.members), pending)
+        return members, packets
 
     def has_by(self, t_s: float) -> Bools:
         """Return which packets had come through to each receiver, on the air, [R, num].
@@ -163,10 +198,9 @@ class Sending:
         has = np.zeros(shape, dtype=np.bool_) if self._has is None else self._has.copy()
         if self.airing is not None:
             through = self.airing.delivered_by(t_s)
-            if self._pending is None:
-                has |= through
-            else:
-                has[:, self._pending] |= through
+            if through.shape == shape:
+                return np.asarray(has | through)
+            has[self._of_round()] |= through
         return has
 
     def times(self) -> PacketTimes:
@@ -198,9 +232,7 @@ class Sending:
     def flow_record(
         self, receiver: int, arrived: Bools, outcome: Outcome, end_s: float, efficiency: float
     ) -> FlowRecord:
-        """Return the transfer's row for one receiver.
-
-        What the transmitter spends is divided evenly among the receivers' rows.
+        """Return the transfer's row for one receiver, once what was spent is booked.
 
         Args:
             receiver: its number in the multicast.
@@ -209,13 +241,10 @@ class Sending:
             end_s: when.
             efficiency: of the transmitter's amplifier.
         """
-        payload, num = self.payloads[receiver], len(self.payloads)
-        airing, flow = self.airing, self.flow
-        attempts, served_bits, air_s = self._num_attempts, self._served_bits, self._air_s
-        if airing is not None and flow is not None:
-            attempts += airing.num_attempts
-            served_bits += airing.served_bits
-            air_s += airing.end_s - flow.start_s
+        payload = self.payloads[receiver]
+        attempts = self._num_attempts
+        if self.airing is not None:
+            attempts += self.airing.num_attempts
         return FlowRecord(
             flow=self.transfers[receiver].number,
             round=payload.round,
@@ -229,8 +258,8 @@ class Sending:
             num_attempts=attempts,
             num_lost=self.packets.num - int(np.count_nonzero(arrived)),
             outcome=outcome,
-            energy_j=self.power_w / efficiency * air_s / num,
-            air_bits=served_bits / num,
+            energy_j=self.power_w / efficiency * self._air_s[receiver],
+            air_bits=self._air_bits[receiver],
             delivered_bits=8.0 * _arrived_bytes(payload, arrived),
         )
 
@@ -267,11 +296,17 @@ def check_payloads(
             )
         if (payload.src, payload.num_bytes) != (first.src, first.num_bytes):
             raise ValueError(
-                f"expected one source and size in a multicast ({first.src}, {first.num_bytes} "
-                f"bytes), got {payload.src}, {payload.num_bytes} bytes"
+                f"expected one source and size in a multicast (device {first.src}, "
+                f"{first.num_bytes} bytes), got device {payload.src}, {payload.num_bytes} bytes"
             )
-    if len({payload.dst for payload in payloads}) < len(payloads):
-        raise ValueError("expected each receiver once in a multicast")
+        if payload.body != first.body:
+            raise ValueError(
+                f"expected the same bytes for each receiver of a multicast, got others for "
+                f"{payload.dst} than for {first.dst}; send them one by one"
+            )
+    (dst, times), *_ = Counter(payload.dst for payload in payloads).most_common(1)
+    if times > 1:
+        raise ValueError(f"expected each receiver once in a multicast, got {dst} {times} times")
     if not 0.0 < power_w < math.inf:
         raise ValueError(f"expected a transmit power above 0 W and finite, got {power_w} W")
 

@@ -19,6 +19,7 @@ def test_the_shipped_figures_are_these():
     assert FIGURES == [
         "accuracy_vs_time",
         "channel_trace",
+        "closed_forms",
         "delay_cdf",
         "packet_timeline",
         "task_device_heatmap",

@@ -14,7 +14,6 @@ from cosim.rng import Draws
 from cosim.scenario.tree import Link, Radio, Spectrum, Transport
 from cosim.sim.network import Network
 
-
 FAST = {"kind": "fixed", "rate": "8 Mbps"}  # one byte per microsecond
 NO_HEADER = {"mtu": "1000 B", "header": "0 B"}
 BOTH = pytest.mark.parametrize("engine", ["packet_train", "per_packet"])

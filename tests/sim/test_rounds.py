@@ -97,6 +97,17 @@ def test_others_have_the_band_while_it_waits(engine):
 
 
 @BOTH
+def test_what_goes_out_again_queues_behind_what_asked_before(engine):
+    """The second packet's acknowledgement comes at 4 ms; the third update waits since 0 ms."""
+    run = Run(world("gb" + "g" * 10), engine=engine, rate=FAST, error=ERROR, ack_delay="2 ms",
+              parallel=1, **NO_HEADER)  # fmt: skip
+    for num_bytes in (2000, 3000, 1000):  # until 2 ms, until 5 ms, until 6 ms
+        run.send(0, 1, num_bytes)
+    run.env.run()
+    np.testing.assert_allclose(run.ends_s(), [0.007, 0.005, 0.006])
+
+
+@BOTH
 def test_no_acknowledgement_before_what_it_acknowledges(engine):
     """1 ms of delay, but the packets themselves take 3 ms."""
     run = rounds_of("b" + "g" * 9, 1000, engine=engine, ack_delay="1 ms", processing="3 ms")
@@ -152,6 +163,18 @@ def test_rounds_have_losses_of_their_own(engine):
     counts = np.bincount(run.packets_of(0).num_attempts, minlength=4)[1:] / 4000
     for count, mean in zip(counts, (0.5, 0.25, 0.25), strict=True):
         assert abs(count - mean) < 5 * (mean * (1 - mean) / 4000) ** 0.5
+
+
+@BOTH
+def test_a_packet_that_was_lost_is_not_lost_again_for_it(engine):
+    """600 updates of one packet: an eighth is lost for good, to 5 standard errors (6e-7)."""
+    run = Run(steady(), engine=engine, rate=FAST, error={"kind": "fixed", "rate": 0.5},
+              max_attempts=3, ack_delay="1 ms", parallel=1, **NO_HEADER)  # fmt: skip
+    for _ in range(600):
+        run.send(0, 1, 1000)
+    run.env.run()
+    lost = sum(flow.num_lost for flow in run.flows) / 600
+    assert abs(lost - 0.125) < 5 * (0.125 * 0.875 / 600) ** 0.5
 
 
 # Chase combining

@@ -43,28 +43,29 @@ def pause_probability(mobility: RandomWaypoint) -> float:
 
 
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_the_fraction_that_pauses(t_s):
+def test_the_fraction_that_pauses(measured, t_s):
     paused = np.count_nonzero(state(WALKER, t_s)[1] < 0.1)
     test = stats.binomtest(paused, NUM_DEVICES, pause_probability(WALKER))
-    assert test.pvalue > FALSE_ALARM
+    assert measured(test, NUM_DEVICES).pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize("mobility", [WALKER, RUNNER])
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_speed_has_density_one_over_v(mobility, t_s):
+def test_speed_has_density_one_over_v(measured, mobility, t_s):
     # n = 6000 without pauses, about 3600 of 6000 with.
     speed_mps = state(mobility, t_s)[1]
     moving_mps = speed_mps[speed_mps > 0.1]
-    assert stats.kstest(np.log(moving_mps / 0.5) / np.log(10.0), "uniform").pvalue > FALSE_ALARM
+    test = stats.kstest(np.log(moving_mps / 0.5) / np.log(10.0), "uniform")
+    assert measured(test, moving_mps.size).pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_the_mean_speed_does_not_decay(t_s):
+def test_the_mean_speed_does_not_decay(measured, t_s):
     # E[V] = (v1 - v0) / ln(v1 / v0), Var from E[V^2] = (v1^2 - v0^2) / (2 ln(v1 / v0)).
     speed_mps = state(RUNNER, t_s)[1]
     mean = 4.5 / np.log(10.0)
     sigma = np.sqrt((25 - 0.25) / (2 * np.log(10.0)) - mean**2)
-    assert abs(speed_mps.mean() - mean) < 4 * sigma / np.sqrt(NUM_DEVICES)
+    assert measured(abs(speed_mps.mean() - mean), NUM_DEVICES) < 4 * sigma / np.sqrt(NUM_DEVICES)
 
 
 def moving_radius_cdf() -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +82,7 @@ def moving_radius_cdf() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("mobility", [WALKER, RUNNER])
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_position_has_the_known_density(mobility, t_s):
+def test_position_has_the_known_density(measured, mobility, t_s):
     # Uniform where devices pause, Hyytia's law where they move; n = 6000.
     radius, moving = moving_radius_cdf()
     assert moving[-1] == pytest.approx(1.0, abs=1e-4)
@@ -89,12 +90,12 @@ def test_position_has_the_known_density(mobility, t_s):
     cdf = paused * radius**2 + (1 - paused) * moving
     distance = np.hypot(*state(mobility, t_s)[0].T) / RADIUS_M
     test = stats.kstest(distance, lambda x: np.interp(x, radius, cdf))
-    assert test.pvalue > FALSE_ALARM
+    assert measured(test, NUM_DEVICES).pvalue > FALSE_ALARM
     # The bound can fail: uniform devices would be found out.
     assert stats.kstest(distance, lambda x: x**2).pvalue < 1e-9
 
 
-def test_position_density_of_a_rectangle_is_that_of_a_long_naive_run():
+def test_position_density_of_a_rectangle_is_that_of_a_long_naive_run(measured):
     # No closed form here: walk one device from a uniform point for 50,000 legs, sample it at
     # random times, and compare with 2000 devices at time 0 (two-sample test in x and in y).
     rng = np.random.default_rng(3)
@@ -111,10 +112,10 @@ def test_position_density_of_a_rectangle_is_that_of_a_long_naive_run():
     start_m = paths.at(np.arange(2000), 0.0)
     for axis in range(2):
         naive_m = np.interp(sample_s, knots_s, knots_m[:, axis])
-        assert stats.ks_2samp(start_m[:, axis], naive_m).pvalue > FALSE_ALARM
+        assert measured(stats.ks_2samp(start_m[:, axis], naive_m), 2000).pvalue > FALSE_ALARM
 
 
-def test_what_is_left_of_a_pause_has_the_equilibrium_law():
+def test_what_is_left_of_a_pause_has_the_equilibrium_law(measured):
     # P(residual > x) = integral from x of P(P > y) dy / E[P], P uniform on (10, 50) s; n ~ 2400.
     starts = [
         next(iter(WALKER.path(Draws(23), member(DISC, device)))) for device in range(NUM_DEVICES)
@@ -126,7 +127,7 @@ def test_what_is_left_of_a_pause_has_the_equilibrium_law():
         return np.where(x < 10.0, x, after_10) / 30.0
 
     assert residual_s.size > 2000
-    assert stats.kstest(residual_s, cdf).pvalue > FALSE_ALARM
+    assert measured(stats.kstest(residual_s, cdf), residual_s.size).pvalue > FALSE_ALARM
 
 
 def test_later_legs_have_uniform_waypoints_and_speeds():

@@ -98,19 +98,21 @@ DRIFTER = GaussMarkov(mean_speed_mps=2.0, deviation_mps=1.0, memory=0.9, step_s=
 
 @pytest.mark.parametrize("mobility", [WALKER, RUNNER, DRIFTER])
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_positions_are_uniform_in_a_disc(mobility, t_s):
+def test_positions_are_uniform_in_a_disc(measured, mobility, t_s):
     # Kolmogorov-Smirnov on r^2 and on the angle, n = 4000.
     x, y = state(mobility, DISC, t_s)[0].T
-    assert stats.kstest((x**2 + y**2) / 100.0**2, "uniform").pvalue > FALSE_ALARM / 2
+    test = stats.kstest((x**2 + y**2) / 100.0**2, "uniform")
+    assert measured(test, NUM_DEVICES).pvalue > FALSE_ALARM / 2
     assert stats.kstest(np.arctan2(y, x) / (2 * np.pi) + 0.5, "uniform").pvalue > FALSE_ALARM / 2
 
 
 @pytest.mark.parametrize("mobility", [WALKER, RUNNER, DRIFTER])
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_positions_are_uniform_in_a_rectangle(mobility, t_s):
+def test_positions_are_uniform_in_a_rectangle(measured, mobility, t_s):
     # Kolmogorov-Smirnov on x and on y, n = 4000.
     x, y = state(mobility, RECTANGLE, t_s)[0].T
-    assert stats.kstest(x / 200.0 + 0.5, "uniform").pvalue > FALSE_ALARM / 2
+    test = stats.kstest(x / 200.0 + 0.5, "uniform")
+    assert measured(test, NUM_DEVICES).pvalue > FALSE_ALARM / 2
     assert stats.kstest(y / 60.0 + 0.5, "uniform").pvalue > FALSE_ALARM / 2
 
 
@@ -133,18 +135,20 @@ def test_the_direction_is_uniform_and_independent_of_the_place(mobility, area):
 
 @pytest.mark.parametrize("mobility", [WALKER, RUNNER])
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_random_direction_speed_is_uniform_at_all_times(mobility, t_s):
+def test_random_direction_speed_is_uniform_at_all_times(measured, mobility, t_s):
     # No decay: speeds of those who move are uniform on their range; n about 2400 or 4000.
     speed_mps = np.hypot(*state(mobility, DISC, t_s)[1].T)
     moving_mps = speed_mps[speed_mps > 0.1]
-    assert stats.kstest((moving_mps - 0.5) / 4.5, "uniform").pvalue > FALSE_ALARM
+    test = stats.kstest((moving_mps - 0.5) / 4.5, "uniform")
+    assert measured(test, moving_mps.size).pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_random_direction_pauses_for_its_share_of_time(t_s):
+def test_random_direction_pauses_for_its_share_of_time(measured, t_s):
     # E[P] / (E[P] + E[T]) = 20 / 50; binomial test, n = 4000.
     paused = np.count_nonzero(np.hypot(*state(WALKER, DISC, t_s)[1].T) < 0.1)
-    assert stats.binomtest(paused, NUM_DEVICES, 20.0 / 50.0).pvalue > FALSE_ALARM
+    test = stats.binomtest(paused, NUM_DEVICES, 20.0 / 50.0)
+    assert measured(test, NUM_DEVICES).pvalue > FALSE_ALARM
 
 
 def equilibrium_cdf(least: float, most: float):
@@ -175,11 +179,12 @@ def test_random_direction_starts_with_residual_times():
 
 
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_gauss_markov_speed_has_the_law_of_rice_from_the_start_and_at_borders(t_s):
+def test_gauss_markov_speed_has_the_law_of_rice_from_the_start_and_at_borders(measured, t_s):
     # |(mu + sigma N, sigma N')| in an area that is crossed in 40 s; KS, n = 4000. What is
     # shortened, less than 3.4e-4 of the steps, is far below what n can resolve (0.03).
     speed_mps = np.hypot(*state(DRIFTER, RECTANGLE, t_s)[1].T)
-    assert stats.kstest(speed_mps, stats.rice(2.0, scale=1.0).cdf).pvalue > FALSE_ALARM
+    test = stats.kstest(speed_mps, stats.rice(2.0, scale=1.0).cdf)
+    assert measured(test, NUM_DEVICES).pvalue > FALSE_ALARM
 
 
 def velocities_mps(mobility: GaussMarkov, seed: int) -> np.ndarray:
@@ -194,7 +199,7 @@ def velocities_mps(mobility: GaussMarkov, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("memory", [0.0, 0.5, 0.95])
-def test_gauss_markov_variance_and_correlation_of_velocities_lag_steps_apart(memory):
+def test_gauss_markov_variance_and_correlation_of_velocities_lag_steps_apart(measured, memory):
     # mu = 0: each component in the plane is N(0, sigma^2) at every step, and two of them k steps
     # apart are correlated by a^k. 4000 devices x 2 components = 8000 independent pairs, at steps 0
     # and 90: E = sigma^2 a^k, the mean's standard deviation sigma^2 sqrt((1 + a^2k) / 8000).
@@ -208,10 +213,11 @@ def test_gauss_markov_variance_and_correlation_of_velocities_lag_steps_apart(mem
             correlation = memory**lag
             # Shortening to 4 sigma takes exp(-8) sigma^2 = 3e-4 sigma^2 of the variance at most.
             error = np.mean(first * velocity_mps[:, begin + lag]) / sigma**2 - correlation
-            assert abs(error) < 4 * np.sqrt((1 + correlation**2) / (2 * NUM_DEVICES)) + 4e-4
+            bound = 4 * np.sqrt((1 + correlation**2) / (2 * NUM_DEVICES)) + 4e-4
+            assert measured(abs(error), 2 * NUM_DEVICES) < bound
 
 
-def test_gauss_markov_mean_direction_keeps():
+def test_gauss_markov_mean_direction_keeps(measured):
     # E[v_0 . v_k] = mu^2 + 2 sigma^2 a^k: what is remembered for ever is the mean. n = 4000, the
     # dot product's variance 2 (1 + r^2) sigma^4 + 2 mu^2 sigma^2 (1 + r), r = a^k.
     mu, sigma, memory = 3.0, 1.0, 0.8
@@ -221,7 +227,7 @@ def test_gauss_markov_mean_direction_keeps():
         r = memory**lag
         mean = np.mean(np.sum(velocity_mps[:, 0] * velocity_mps[:, lag], axis=1))
         deviation = np.sqrt((2 * (1 + r**2) * sigma**4 + 2 * mu**2 * sigma**2 * (1 + r)) / 4000)
-        assert abs(mean - mu**2 - 2 * sigma**2 * r) < 4 * deviation
+        assert measured(abs(mean - mu**2 - 2 * sigma**2 * r), NUM_DEVICES) < 4 * deviation
 
 
 # --- Manhattan -----------------------------------------------------------------------------------
@@ -230,7 +236,7 @@ URBAN = Rectangle(width_m=1299.0, height_m=750.0)  # TR 36.885: three blocks by 
 CAR = Manhattan(speed_mps=(5.0, 15.0))
 
 
-def test_manhattan_turns_as_often_as_given():
+def test_manhattan_turns_as_often_as_given(measured):
     # 20 devices x about 1500 crossings in the 3 x 3 grid, exact binomial tests: at full crossings
     # straight 0.4, left 0.35, right 0.25; at crossings of three arms 1/2 for each of two ways.
     mobility = Manhattan(left=0.35, right=0.25)
@@ -254,13 +260,14 @@ def test_manhattan_turns_as_often_as_given():
     assert total > 5000
     for count, probability in zip(counts["full"], (0.4, 0.35, 0.25), strict=True):
         # Successive turns are independent draws, so the counts are binomial given their number.
-        assert stats.binomtest(count, total, probability).pvalue > FALSE_ALARM / 4
+        test = stats.binomtest(count, total, probability)
+        assert measured(test, total).pvalue > FALSE_ALARM / 4
     border = counts["border"]
     assert stats.binomtest(border[0], sum(border), 0.5).pvalue > FALSE_ALARM / 4
 
 
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_manhattan_positions_are_on_the_streets_and_uniform_along_them(t_s):
+def test_manhattan_positions_are_on_the_streets_and_uniform_along_them(measured, t_s):
     # Chi-square over the 24 streets between crossings by their lengths, and KS along them,
     # n = 4000. In 600 s a car drives about 16 blocks, in a grid of three by three.
     here_m = state(CAR, URBAN, t_s)[0]
@@ -279,19 +286,22 @@ def test_manhattan_positions_are_on_the_streets_and_uniform_along_them(t_s):
     ]
     length_m = np.repeat([433.0, 250.0], 12)
     expected = NUM_DEVICES * length_m / length_m.sum()
-    assert stats.chisquare(streets, expected).pvalue > FALSE_ALARM / 2
+    assert measured(stats.chisquare(streets, expected), NUM_DEVICES).pvalue > FALSE_ALARM / 2
     along = np.where(on_x, column, row) % 1.0
-    assert stats.kstest(along, "uniform").pvalue > FALSE_ALARM / 2
+    assert measured(stats.kstest(along, "uniform"), NUM_DEVICES).pvalue > FALSE_ALARM / 2
 
 
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_manhattan_speed_has_density_one_over_v_and_both_ways_are_equal(t_s):
+def test_manhattan_speed_has_density_one_over_v_and_both_ways_are_equal(measured, t_s):
     # n = 4000: KS on ln v, binomial test on the way along the street.
     velocity_mps = state(CAR, URBAN, t_s)[1]
     speed_mps = np.hypot(*velocity_mps.T)
-    assert stats.kstest(np.log(speed_mps / 5.0) / np.log(3.0), "uniform").pvalue > FALSE_ALARM / 2
+    test = stats.kstest(np.log(speed_mps / 5.0) / np.log(3.0), "uniform")
+    assert measured(test, NUM_DEVICES).pvalue > FALSE_ALARM / 2
     forwards = np.count_nonzero(velocity_mps.sum(axis=1) > 0.0)
-    assert stats.binomtest(forwards, NUM_DEVICES, 0.5).pvalue > FALSE_ALARM / 2
+    assert (
+        measured(stats.binomtest(forwards, NUM_DEVICES, 0.5), NUM_DEVICES).pvalue > FALSE_ALARM / 2
+    )
 
 
 def test_manhattan_law_is_uniform_in_a_disc_with_dead_ends_too():
@@ -317,10 +327,11 @@ def test_manhattan_law_is_uniform_in_a_disc_with_dead_ends_too():
 
 
 @pytest.mark.parametrize("t_s", TIMES_S)
-def test_circular_phases_are_uniform_at_all_times(t_s):
+def test_circular_phases_are_uniform_at_all_times(measured, t_s):
     # KS, n = 4000. The deviation and the period hold for certain: tests/world.
     x, y = state(Circular(radius_m=25.0), DISC, t_s)[0].T
-    assert stats.kstest(np.arctan2(y, x) / (2 * np.pi) + 0.5, "uniform").pvalue > FALSE_ALARM
+    test = stats.kstest(np.arctan2(y, x) / (2 * np.pi) + 0.5, "uniform")
+    assert measured(test, NUM_DEVICES).pvalue > FALSE_ALARM
 
 
 # --- Group ---------------------------------------------------------------------------------------
@@ -349,7 +360,7 @@ def offset_cdf(distance: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("t_s", [0.0, 33.3, 600.0])
-def test_group_offsets_are_bounded_and_have_their_law_at_all_times(t_s):
+def test_group_offsets_are_bounded_and_have_their_law_at_all_times(measured, t_s):
     # The reference stays at the middle; KS, n = 4000.
     mobility = Group(leader=Static(position_m=(0.0, 0.0)), radius_m=10.0, renew_s=10.0)
     distance = np.hypot(*state(mobility, DISC, t_s)[0].T) / 10.0
@@ -358,6 +369,6 @@ def test_group_offsets_are_bounded_and_have_their_law_at_all_times(t_s):
     cdf = offset_cdf(grid)
     assert cdf[-1] == pytest.approx(1.0, abs=1e-6)
     test = stats.kstest(distance, lambda d: np.interp(d, np.append(0.0, grid), np.append(0.0, cdf)))
-    assert test.pvalue > FALSE_ALARM
+    assert measured(test, NUM_DEVICES).pvalue > FALSE_ALARM
     # The bound can fail: offsets uniform in the disc would be found out.
     assert stats.kstest(distance, lambda d: d**2).pvalue < 1e-9

@@ -52,20 +52,21 @@ def channel(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_mean_power_is_one_at_every_offset_and_its_law_is_that_of_one_path(name):
+def test_mean_power_is_one_at_every_offset_and_its_law_is_that_of_one_path(measured, name):
     # n = 19,900 links. In frequency every channel is a line of sight and a complex Gaussian.
     paths, taps, direct, scattered = channel(name)
     power = taps.response_power(paths, OFFSETS_HZ)
     spread = scattered.sum()
     sigma = np.sqrt((spread**2 + 2 * direct * spread) / power.shape[0])
-    assert np.abs(power.mean(axis=0) - 1.0).max() < 4 * sigma
+    assert measured(np.abs(power.mean(axis=0) - 1.0).max(), power.shape[0]) < 4 * sigma
     law = stats.ncx2(2, 2 * direct / spread, scale=spread / 2) if direct else stats.expon()
     for column in range(OFFSETS_HZ.size):
-        assert stats.kstest(power[:, column], law.cdf).pvalue > FALSE_ALARM
+        test = stats.kstest(power[:, column], law.cdf)
+        assert measured(test, power.shape[0]).pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_correlation_over_frequency_is_the_transform_of_the_profile(name):
+def test_correlation_over_frequency_is_the_transform_of_the_profile(measured, name):
     # n = 19,900 links. Of h: R(f); of |h|^2: |S(f)|^2 + 2 a^2 Re S(f) over its value at f = 0, S
     # the transform of the scattered power and a^2 the power in sight.
     paths, taps, direct, scattered = channel(name)
@@ -78,24 +79,25 @@ def test_correlation_over_frequency_is_the_transform_of_the_profile(name):
             apart_hz = OFFSETS_HZ[first] - OFFSETS_HZ[second]
             turn = np.exp(-2j * np.pi * apart_hz * taps.delay_s)
             found = np.mean(h[:, first] * h[:, second].conj())
-            assert abs(found - (direct + turn @ scattered)) < 5 / np.sqrt(n)
+            assert measured(abs(found - (direct + turn @ scattered)), n) < 5 / np.sqrt(n)
             s = turn @ scattered
             spread = scattered.sum()
             expected = (abs(s) ** 2 + 2 * direct * s.real) / (spread**2 + 2 * direct * spread)
             found = np.corrcoef(power[:, first], power[:, second])[0, 1]
             # A correlation's sigma is at most 1.6 / sqrt(n) for pairs of exponential variables.
-            assert abs(found - expected) < 4 * 1.6 / np.sqrt(n)
+            assert measured(abs(found - expected), n) < 4 * 1.6 / np.sqrt(n)
 
 
-def test_the_exponential_profile_has_the_coherence_bandwidth_of_its_formula():
+def test_the_exponential_profile_has_the_coherence_bandwidth_of_its_formula(measured):
     # |R(f)|^2 = 1 / (1 + (2 pi f T)^2): 1/2 at f = 1 / (2 pi T). n = 19,900 links, 4 sigma.
     paths, taps, _, _ = channel("jakes, exponential")
     power = taps.response_power(paths, np.array([0.0, 1 / (2 * np.pi * SPREAD_S)]))
-    assert abs(np.corrcoef(power.T)[0, 1] - 0.5) < 4 * 1.6 / np.sqrt(power.shape[0])
+    n = power.shape[0]
+    assert measured(abs(np.corrcoef(power.T)[0, 1] - 0.5), n) < 4 * 1.6 / np.sqrt(n)
 
 
 @pytest.mark.parametrize("profile", [Exponential(paths=8), Tdl(profile="B")])
-def test_in_the_world_each_offset_is_correlated_in_time_as_j0_squared(profile):
+def test_in_the_world_each_offset_is_correlated_in_time_as_j0_squared(measured, profile):
     # 60 devices walk at 2 m/s past 50 fixed ones: n = 3000 links, f_d = 2 / wavelength, at three
     # offsets; 4 sigma of a correlation, and of the mean power.
     mobilities = [*[RandomWaypoint(speed_mps=(2.0, 2.0))] * 60, *[Static()] * 50]
@@ -116,7 +118,7 @@ def test_in_the_world_each_offset_is_correlated_in_time_as_j0_squared(profile):
     for offset in range(3):
         assert abs(powers[0][:, offset].mean() - 1.0) < 4 / np.sqrt(3000)
         found = np.corrcoef(powers[0][:, offset], powers[1][:, offset])[0, 1]
-        assert abs(found - expected) < 4 * 1.6 / np.sqrt(3000)
+        assert measured(abs(found - expected), 3000) < 4 * 1.6 / np.sqrt(3000)
 
 
 def test_the_mean_over_a_wide_band_fades_less():

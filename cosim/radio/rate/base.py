@@ -39,7 +39,7 @@ class Rate(Plugin):
 
     @abstractmethod
     def bps(
-        self, snr: Floats, bandwidth_hz: ArrayLike, share: ArrayLike, offset_db: float = 0.0
+        self, snr: Floats, bandwidth_hz: ArrayLike, share: ArrayLike, offset_db: ArrayLike = 0.0
     ) -> Floats:
         """Return the rate, shape of `snr`, never negative or NaN.
 
@@ -48,7 +48,8 @@ class Rate(Plugin):
             bandwidth_hz: that bandwidth (noise scales with it), broadcasts to [...]; 0 where the
                 link has none, and the rate is 0.
             share: that bandwidth as a fraction of its domain's whole band, broadcasts to [...].
-            offset_db: the outer loop's offset, taken from the SNR by a rate that adapts.
+            offset_db: the outer loop's offset, taken from the SNR by a rate that adapts;
+                broadcasts to [...].
         """
 
     def efficiency(self, rate_bps: Floats, bandwidth_hz: ArrayLike) -> Floats:

@@ -55,18 +55,17 @@ class Cqi(Rate):
         return self.outer_loop
 
     def bps(
-        self, snr: Floats, bandwidth_hz: ArrayLike, share: ArrayLike, offset_db: float = 0.0
+        self, snr: Floats, bandwidth_hz: ArrayLike, share: ArrayLike, offset_db: ArrayLike = 0.0
     ) -> Floats:
         """Return the efficiency of the row that SNR less offset reaches, times the bandwidth."""
-        levels = TABLES[self.table].snr
-        offered = levels if offset_db == 0.0 else levels * 10.0 ** (offset_db / 10.0)
-        # Row 1 is the report's to grant: its level stays, and is the lowest of all.
-        offered = np.maximum(offered, levels[0])
-        offered[0] = levels[0]
+        levels, offset_db = TABLES[self.table].snr, np.atleast_1d(offset_db)
+        rows = num_reached(levels, snr)
+        if offset_db.any():
+            # Row 1 is the report's to grant, whatever the offset.
+            offered = num_reached(levels, snr / 10.0 ** (offset_db / 10.0))
+            rows = np.where(rows > 0, np.maximum(offered, 1), 0)
         per_hertz = np.array((0.0, *TABLES[self.table].efficiency)) * (1.0 - self.overhead)
-        return np.asarray(
-            per_hertz.take(num_reached(offered, snr)) * np.asarray(bandwidth_hz, float)
-        )
+        return np.asarray(per_hertz.take(rows) * np.asarray(bandwidth_hz, float))
 
     def efficiency(self, rate_bps: Floats, bandwidth_hz: ArrayLike) -> Floats:
         """Return the row's efficiency: that of the part of the band that carries data."""

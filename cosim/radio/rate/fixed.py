@@ -16,7 +16,7 @@ class Fixed(Rate):
     rate_bps: Annotated[BitsPerSecond, Field(gt=0)] = 10e6
 
     def bps(
-        self, snr: Floats, bandwidth_hz: ArrayLike, share: ArrayLike, offset_db: float = 0.0
+        self, snr: Floats, bandwidth_hz: ArrayLike, share: ArrayLike, offset_db: ArrayLike = 0.0
     ) -> Floats:
         """Return `rate` times the share where the SNR is above 0, shape of `snr`."""
         return np.where(snr > 0.0, self.rate_bps * np.asarray(share, float), 0.0)

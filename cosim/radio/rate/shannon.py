@@ -21,7 +21,7 @@ class Shannon(Rate):
     gap_db: Annotated[Decibels, Field(ge=0)] = 0.0
 
     def bps(
-        self, snr: Floats, bandwidth_hz: ArrayLike, share: ArrayLike, offset_db: float = 0.0
+        self, snr: Floats, bandwidth_hz: ArrayLike, share: ArrayLike, offset_db: ArrayLike = 0.0
     ) -> Floats:
         """Return b log2(1 + SNR / G), shape of `snr`."""
         gap = 10.0 ** (self.gap_db / 10.0)

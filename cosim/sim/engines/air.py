@@ -16,12 +16,14 @@ is flat over the band).
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosim.radio.error.base import PacketError
 from cosim.radio.rate.base import Rate
+from cosim.radio.resource_blocks import deal, whole_blocks
 from cosim.radio.sampling import sample_times_s
 from cosim.radio.sharing.base import Demand, Division, SharingRule
 from cosim.sim.check import InvariantError, Invariants
@@ -93,7 +95,8 @@ class Signals:
         if src not in self._others:
 
             def read(first: int, num: int) -> Floats:
-                return self._air.gains(self._flow, src, first, num).mean(axis=2, keepdims=True)
+                gains = self._air.gains(self._flow, src, first, num)
+                return np.asarray(gains.mean(axis=2, keepdims=True))
 
             self._others[src] = _Samples(read)
         return self._others[src]
@@ -281,15 +284,17 @@ class Air:
             Shares [F, K, 1] or [F, K, C].
         """
 
+        offsets_db = np.array(offset_db)[:, np.newaxis] if any(offset_db) else 0.0
+
+        @cache
         def snr() -> Floats:
             return np.stack([each.min(axis=0) for each in known()])
 
         def rate_bps(shares: Floats) -> Floats:
-            rates = [
-                self.conditions(each, each, share, offset).rate_bps
-                for each, share, offset in zip(known(), shares, offset_db, strict=True)
-            ]
-            return np.stack(rates)
+            total = shares.mean(axis=2)  # [F, K]
+            on_share = self._on_share(snr(), total, shares)
+            rates = self.rate.bps(on_share, total * self.bandwidth_hz, total, offsets_db)
+            return np.where(total > 0.0, rates, 0.0)
 
         division = self.rule.divide(
             Demand(
@@ -304,8 +309,6 @@ class Air:
         )
         shares = division.shares
         if self._num_blocks is not None and shares.shape[2] == 1:
-            from cosim.radio.resource_blocks import deal, whole_blocks  # noqa: PLC0415
-
             counts = whole_blocks(shares, self._num_blocks)
             if self._block_offsets_hz is None:
                 shares = counts[:, :, np.newaxis] / self._num_blocks

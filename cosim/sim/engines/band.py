@@ -53,6 +53,7 @@ class Band:
         self._heard_by: dict[Flow, dict[Flow, None]] = {}  # who has it as an interferer
         self._changed: dict[int, None] = {}  # domains to divide again, in order
         self._disturbed: dict[int, None] = {}  # domains whose interference has changed
+        self._is_refresh_due = False
 
     def join(self, flow: Flow) -> None:
         """Put a flow on the air; it has its share by the end of this instant."""
@@ -74,6 +75,11 @@ class Band:
             self._heard_by[other].pop(flow, None)
         if not flows:
             del self._flows[flow.domain]
+
+    def look_again(self, flow: Flow) -> None:
+        """Let a flow whose progress was asked for go on."""
+        self._disturbed[flow.domain] = None
+        self._refresh_soon()
 
     def _meet(self, flow: Flow) -> None:
         """Find whom a new flow disturbs, and who disturbs it."""
@@ -111,9 +117,6 @@ class Band:
         return list(found)
 
     def _change(self, flow: Flow) -> None:
-        if not self._changed:
-            soon = self._env.timeout(0.0)
-            soon.callbacks = [self._refresh]
         self._changed[flow.domain] = None
         self._air.set_num_flows(flow.domain, len(self._flows[flow.domain]))
         # Where flows take turns, one more or less changes what all of its domain radiate.
@@ -121,8 +124,16 @@ class Band:
         for source in (*sources, flow):
             for other in self._heard_by.get(source, ()):
                 self._disturbed[other.domain] = None
+        self._refresh_soon()
+
+    def _refresh_soon(self) -> None:
+        if not self._is_refresh_due:
+            self._is_refresh_due = True
+            soon = self._env.timeout(0.0)
+            soon.callbacks = [self._refresh]
 
     def _refresh(self, _: simpy.Event) -> None:
+        self._is_refresh_due = False
         changed, self._changed = self._changed, {}
         disturbed, self._disturbed = self._disturbed, {}
         if self._invariants is not None:

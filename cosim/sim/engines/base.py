@@ -97,5 +97,9 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def progress(self, flow: Flow) -> Airing:
+        """Return what cutting a flow now would come to; it goes on when `refresh` is called."""
+
+    @abstractmethod
     def cut(self, flow: Flow) -> Airing:
         """Take a flow off the air now; `aired` is not called for it."""

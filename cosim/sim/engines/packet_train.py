@@ -31,6 +31,7 @@ Floats = NDArray[np.float64]
 
 _FIRST_LOOK = 64  # channel samples; as cheap as one, and enough for a short flow
 _LONGEST_LOOK = 16384  # so that no single step takes long or much memory
+_CHANGE_LOOK = 4  # times as far as the last look was of use
 _LOOK_GROWTH = 16  # a fade must not make one look far longer than those before
 
 
@@ -76,6 +77,12 @@ class _Train:
     def start_s(self, now_s: float) -> float:
         """Return where the past ends."""
         return self.past[-1].end_s if self.past else now_s
+
+    def expect_change(self, now_s: float) -> None:
+        """Look less far where a change cut a look short: the next may come as soon."""
+        if self.seen is not None:
+            used = sample_index(now_s, self.flow.sample_interval_s) - self.seen.first
+            self.look = min(self.look, max(_CHANGE_LOOK * used, _FIRST_LOOK))
 
     def wanted(self, first: int) -> int:
         """Return how many samples to look at from `first` on: those read already, if worth it."""
@@ -151,6 +158,7 @@ class PacketTrain(Engine):
         now_s = self.env.now
         trains = [self._trains[flow] for flow in flows]
         for train in trains:
+            train.expect_change(now_s)
             self._settle(train, now_s)
         if self.air.rule.slot_s is not None:
             if divide:
@@ -163,6 +171,12 @@ class PacketTrain(Engine):
             for train in trains:
                 self._predict(train, self._look(train, now_s), train.share)
         self._arm(domain)
+
+    def progress(self, flow: Flow) -> Airing:
+        """See `Engine.progress`."""
+        train = self._trains[flow]
+        self._settle(train, self.env.now)
+        return self._airing(train, self.env.now)
 
     def cut(self, flow: Flow) -> Airing:
         """See `Engine.cut`."""
@@ -191,7 +205,7 @@ class PacketTrain(Engine):
                 look_ended = True
             else:
                 self._predict(train, self._look(train, at_s), train.share)
-        if number not in self._domains:
+        if self._domains.get(number) is not domain:
             return
         if look_ended:
             for train in domain.trains.values():
@@ -324,7 +338,8 @@ class PacketTrain(Engine):
         ended = attempts.num_within(mark)
         through = int(np.searchsorted(attempts.ends, ended))
         partial = served - attempts.bits_of(ended)
-        return float(train.flow.packets.bits()[through:].sum()) - partial
+        # The last bits may be served ahead of time, by less than the tolerance.
+        return max(float(train.flow.packets.bits()[through:].sum()) - partial, 0.0)
 
     def _airing(self, train: _Train, now_s: float) -> Airing:
         """Return what a settled train came to; it ends now, or by its last attempt."""

@@ -175,8 +175,11 @@ class PerPacket(Engine):
     def refresh(self, domain: int, flows: Sequence[Flow], divide: bool) -> None:
         """See `Engine.refresh`."""
         sendings = [self._sendings[flow] for flow in flows]
+        now_s = self.env.now
         for sending in sendings:
             self._serve(sending)
+            if sending.next_sample_s <= now_s + tolerance_s(now_s):  # its event may come after this
+                self._next_sample(sending)
         if divide:
             for sending in sendings:
                 sending.remaining_at_change = sending.remaining_bits_of_all
@@ -185,11 +188,18 @@ class PerPacket(Engine):
         for sending in sendings:
             self._go_on(sending)
 
+    def progress(self, flow: Flow) -> Airing:
+        """See `Engine.progress`."""
+        sending = self._sendings[flow]
+        self._serve(sending)
+        return self._airing(sending)
+
     def cut(self, flow: Flow) -> Airing:
         """See `Engine.cut`."""
         sending = self._sendings[flow]
         self._serve(sending)
-        return self._end(sending)
+        self._remove(sending)
+        return self._airing(sending)
 
     def _divide(self, domain: int, sendings: Sequence[_Sending]) -> None:
         """Divide the band for now, or for the rest of the present slot."""
@@ -272,7 +282,8 @@ class PerPacket(Engine):
     def _go_on(self, sending: _Sending) -> None:
         """Go on at the present gain and share, or end."""
         if sending.complete:
-            self.aired(sending.flow, self._end(sending))
+            self._remove(sending)
+            self.aired(sending.flow, self._airing(sending))
             return
         now_s = self.env.now
         sending.known = sending.known_now(now_s)
@@ -289,7 +300,7 @@ class PerPacket(Engine):
         next_sample_s = sending.next_sample_s if self.air.rule.slot_s is None else math.inf
         sending.timer.set(min(end_s, next_sample_s))
 
-    def _end(self, sending: _Sending) -> Airing:
+    def _remove(self, sending: _Sending) -> None:
         sending.timer.cancel()
         flow = sending.flow
         del self._sendings[flow]
@@ -301,33 +312,35 @@ class PerPacket(Engine):
             if not self._flows[flow.domain]:
                 state.timer.cancel()
                 del self._domains[flow.domain], self._flows[flow.domain]
-        now_s = self.env.now
+
+    def _airing(self, sending: _Sending) -> Airing:
+        """Return what a flow came to that ends now, or is cut."""
+        flow, now_s = sending.flow, self.env.now
+        attempts = np.array(sending.attempts, dtype=np.int64)
+        start_s, end_s = np.array(sending.start_s), np.array(sending.end_s)
+        had_s, collected = np.array(sending.had_s).T, np.array(sending.collected).T
         num_attempts, in_flight_bits = sending.num_attempts, 0.0
         if not sending.complete:
             in_flight_bits = float(sending.packet_bits[sending.packet]) - sending.remaining_bits
             if Airing.has_begun(in_flight_bits, sending.served_bits):  # and is cut
                 num_attempts += 1
-                sending.attempts[-1] += 1
-                sending.end_s[-1] = now_s
+                attempts[-1] += 1
+                end_s[-1] = now_s
         shape = (len(flow.receivers), flow.packets.num)
 
         def delivered_by(t_s: float) -> Bools:
             through = np.zeros(shape, dtype=np.bool_)
-            had_s = np.array(sending.had_s).T
             through[:, : had_s.shape[1]] = had_s <= t_s + tolerance_s(t_s)
             return through
 
         def collected_snr() -> Floats:
-            collected = np.zeros(shape) if flow.held_snr is None else flow.held_snr.copy()
-            collected[:, : len(sending.collected)] = np.array(sending.collected).T
-            return collected
+            of_all = np.zeros(shape) if flow.held_snr is None else flow.held_snr.copy()
+            of_all[:, : collected.shape[1]] = collected
+            return of_all
 
         def times() -> PacketTimes:
-            attempts = np.array(sending.attempts, dtype=np.int64)
             begun = attempts > 0
-            return PacketTimes(
-                np.array(sending.start_s)[begun], np.array(sending.end_s)[begun], attempts[begun]
-            )
+            return PacketTimes(start_s[begun], end_s[begun], attempts[begun])
 
         return Airing(
             end_s=now_s,
