@@ -283,7 +283,6 @@ class Air:
         Returns:
             Shares [F, K, 1] or [F, K, C].
         """
-
         offsets_db = np.array(offset_db)[:, np.newaxis] if any(offset_db) else 0.0
 
         @cache
