@@ -14,7 +14,6 @@ Ints = NDArray[np.int64]
 SUBCARRIERS_PER_BLOCK = 12
 
 # 38.101-1, Table 5.3.2-1 (FR1): blocks by subcarrier spacing in kHz and channel bandwidth in MHz.
-# What is missing there the standard does not allow.
 _BY_SPACING = {
     15: {3: 15, 5: 25, 10: 52, 15: 79, 20: 106, 25: 133, 30: 160, 35: 188, 40: 216, 45: 242}
     | {50: 270},
@@ -36,39 +35,24 @@ def block_width_hz(subcarrier_spacing_hz: float) -> float:
     return SUBCARRIERS_PER_BLOCK * subcarrier_spacing_hz
 
 
-def num_blocks(
-    bandwidth_hz: float, subcarrier_spacing_hz: float, guard_hz: float | None = None
-) -> int:
+def num_blocks(bandwidth_hz: float, subcarrier_spacing_hz: float) -> int:
     """Return how many resource blocks a channel has.
 
-    Args:
-        bandwidth_hz: of the channel, guard bands included.
-        subcarrier_spacing_hz: of the carriers.
-        guard_hz: what is left free at each edge. None for the number of 38.101-1, Table 5.3.2-1,
-            which knows channels of 3 to 100 MHz and spacings of 15, 30 and 60 kHz.
+    That is the number of 38.101-1 Table 5.3.2-1, guard bands left out, for channels of 3 to 100 MHz
+    and spacings of 15, 30 and 60 kHz; and all that fit for a band that the table does not have.
 
     Raises:
-        ValueError: the table does not have this channel and no guard is given, or not one block
-            fits.
+        ValueError: not one block fits.
     """
-    if guard_hz is None:
-        channel = _whole(subcarrier_spacing_hz / 1e3), _whole(bandwidth_hz / 1e6)
-        found = _NUM_BLOCKS.get(channel)
-        if found is None:
-            raise ValueError(
-                "expected a channel of 38.101-1 Table 5.3.2-1 (such as 10 MHz with subcarriers of "
-                f"15 kHz) or a guard, got {bandwidth_hz / 1e6:g} MHz with subcarriers of "
-                f"{subcarrier_spacing_hz / 1e3:g} kHz; give the band that is left free at each "
-                "edge, which may be 0 Hz"
-            )
-        return found
+    channel = _whole(subcarrier_spacing_hz / 1e3), _whole(bandwidth_hz / 1e6)
+    if channel in _NUM_BLOCKS:
+        return _NUM_BLOCKS[channel]
     width_hz = block_width_hz(subcarrier_spacing_hz)
-    fitting = math.floor((bandwidth_hz - 2.0 * guard_hz) / width_hz + _ROUNDING)
+    fitting = math.floor(bandwidth_hz / width_hz + _ROUNDING)
     if fitting < 1:
         raise ValueError(
             f"expected room for a resource block of {width_hz / 1e3:g} kHz, got "
-            f"{bandwidth_hz / 1e3:g} kHz with a guard of {guard_hz / 1e3:g} kHz at each edge; "
-            "widen the band or narrow the subcarriers"
+            f"{bandwidth_hz / 1e3:g} kHz; widen the band or narrow the subcarriers"
         )
     return fitting
 

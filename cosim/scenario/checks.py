@@ -23,6 +23,7 @@ def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     yield from _channel(scenario)
     yield from _link(scenario)
     yield from _transport(scenario)
+    yield from _queues(scenario)
     yield from _power(scenario)
     sizes = list(_sizes(scenario))
     yield from sizes
@@ -151,14 +152,24 @@ def _link(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             f"expected the table of the rate ({tables[0]}), got {tables[1]}",
         )
     blocks = scenario.spectrum.resource_blocks
-    if blocks is not None and blocks.count is not None:
-        used_hz = 12 * blocks.count * blocks.spacing_hz
+    if blocks is not None:
+        used_hz = 12 * (blocks.count or 1) * blocks.spacing_hz
         if used_hz > scenario.spectrum.bandwidth_hz:
             yield (
-                ("spectrum", "resource_blocks", "count"),
+                ("spectrum", "resource_blocks", "count" if blocks.count else "spacing"),
                 f"expected blocks that fit into the band of {scenario.spectrum.bandwidth_hz:g} Hz, "
-                f"got {blocks.count}, which take {used_hz:g} Hz",
+                f"got {blocks.count or 1}, which take {used_hz:g} Hz",
             )
+
+
+def _queues(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    waits = scenario.transport.parallel is not None or scenario.spectrum.duplex == "half"
+    if scenario.transport.queue_bytes is not None and not waits:
+        yield (
+            ("transport", "queue"),
+            "expected `parallel` or `spectrum: {duplex: half}` with a limit of the queue, which is "
+            "empty where a device sends everything at once, got neither",
+        )
 
 
 def _power(scenario: Scenario) -> Iterator[tuple[Path, str]]:

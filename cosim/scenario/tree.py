@@ -137,10 +137,12 @@ class Transport(Section):
     transfer that is not complete `deadline_s` after its start expires.
 
     Lost packets are sent again at once; with `ack_delay_s` a block acknowledgement comes so long
-    after all packets were sent, and those that were lost are sent again then, in turn.
+    after all packets were sent, but not before they have arrived, and those that were lost are
+    sent again then, in turn.
 
     `parallel` bounds how many transfers a device sends at a time; the others wait in its queue,
-    which holds at most `queue_bytes` of payload: what comes to a full queue is dropped.
+    first come, first served. It holds at most `queue_bytes` of payload: what comes to a full queue
+    is dropped. What is sent again waits behind what asked before it, and is not dropped.
     """
 
     mtu_bytes: Annotated[Bytes, Positive] = 1500.0

@@ -51,6 +51,21 @@ CASES = {
         "spectrum.resource_blocks.count: expected blocks that fit into the band of 1e+06 Hz, got "
         "6, which take 1.08e+06 Hz",
     ),
+    "a band narrower than a block": (
+        "spectrum: {bandwidth: 100 kHz, resource_blocks: {}}",
+        "spectrum.resource_blocks.spacing: expected blocks that fit into the band of 100000 Hz, "
+        "got 1, which take 180000 Hz",
+    ),
+    "a limit of a queue that is always empty": (
+        "transport: {queue: 1 MB}",
+        "transport.queue: expected `parallel` or `spectrum: {duplex: half}` with a limit of the "
+        "queue, which is empty where a device sends everything at once, got neither",
+    ),
+    "full power to several at once": (
+        "topology: {planner: {kind: agnes, power: full}}",
+        "topology.planner.power: expected `transport: {parallel: 1}` with power 'full', which a "
+        "device has for one transfer at a time, got parallel: null",
+    ),
     "count and density": (
         "devices: [{count: 3, density: 5 /km2}]",
         "devices.0.density: expected count or density, got both; remove one",
