@@ -184,8 +184,15 @@ class World:
         return self._large_scale.distance_m(self._look(src, dst, t_s))
 
     def line_of_sight(self, src: ArrayLike, dst: ArrayLike, t_s: ArrayLike) -> NDArray[np.bool_]:
-        """Return whether links are in line of sight; True in a model without states."""
-        return np.asarray(self._large_scale.mean_gain(self._look(src, dst, t_s))[1])
+        """Return whether links are in line of sight; arguments broadcast.
+
+        Links of a model without states are.
+        """
+        mean_gain, sight = self._large_scale.mean_gain(self._look(src, dst, t_s))
+        sight = np.asarray(sight, dtype=np.bool_)
+        if sight.size == mean_gain.size:
+            return sight.reshape(mean_gain.shape)
+        return np.broadcast_to(sight, mean_gain.shape).copy()
 
     def mean_gain(self, src: ArrayLike, dst: ArrayLike, t_s: ArrayLike) -> NDArray[np.float64]:
         """Return the linear power gain averaged over fading; arguments broadcast."""

@@ -101,3 +101,13 @@ def test_any_order_and_any_chunks_give_identical_states_and_gains(shadowing):
 
 def test_a_model_without_states_is_always_in_sight():
     assert np.all(world(LogDistance()).line_of_sight(0, np.arange(1, 8), 3.0))
+
+
+@pytest.mark.parametrize("path_loss", [Umi(), LogDistance()])
+def test_the_state_has_the_shape_of_the_question(path_loss):
+    world = world_of([Static()] * 4, Disc(radius_m=100.0), path_loss, NoFading())
+    times_s = np.linspace(0.0, 5.0, 6)
+    assert world.line_of_sight(0, 1, 2.0).shape == ()
+    assert world.line_of_sight(0, [1, 2, 3], 2.0).shape == (3,)
+    assert world.line_of_sight(0, 1, times_s).shape == (6,)
+    assert world.line_of_sight(0, [[1], [2]], times_s).shape == (2, 6)
