@@ -1,7 +1,7 @@
 """What cosim and ns-3 say of the same links, side by side: path loss, delivery times, Doppler.
 
-    python3.11 -m venv /tmp/peer_ns3 && /tmp/peer_ns3/bin/pip install ns3
-    python tests/benchmarks/compare_ns3.py --ns3 /tmp/peer_ns3/bin/python
+    python3.11 -m venv ../peer_ns3 && ../peer_ns3/bin/pip install ns3
+    python tests/benchmarks/compare_ns3.py --ns3 ../peer_ns3/bin/python
 
 Path loss: 10 m to 1 km on the ground (indoors 1 to 150 m), 2, 3.5 and 28 GHz, the state of sight
 given, without shadowing. Delivery: packets over one link of fixed rate; cosim's MTU and header are

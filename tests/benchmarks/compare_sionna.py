@@ -1,12 +1,11 @@
 """What cosim and Sionna say of the same channels, side by side: path loss, P(LOS), TDL, Doppler.
 
-    python3.11 -m venv /tmp/peer_sionna
-    /tmp/peer_sionna/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
-    /tmp/peer_sionna/bin/pip install sionna-no-rt
-    python tests/benchmarks/compare_sionna.py --sionna /tmp/peer_sionna/bin/python
+    python3.11 -m venv ../peer_sionna
+    ../peer_sionna/bin/pip install torch sionna-no-rt
+    python tests/benchmarks/compare_sionna.py --sionna ../peer_sionna/bin/python
 
-(PyTorch for the CPU first: the one that Sionna's package would fetch brings 2.5 GB of CUDA. Ray
-tracing, `sionna-rt`, is not needed.)
+(Install PyTorch's build for the CPU first: the one that Sionna would fetch brings 2.5 GB of CUDA.
+Ray tracing, `sionna-rt`, is not needed.)
 
 Path loss and P(LOS): 10 m to 1 km on the ground (indoors 1 to 150 m), 2, 3.5 and 28 GHz. TDL: the
 tables. Doppler: paths of TDL-A at 30 m/s and 3.5 GHz against `rayleigh_jakes` and Clarke's model.
