@@ -31,12 +31,19 @@ def mean_attempts(loss: float, max_attempts: int) -> float:
 
 def has_run(lost: NDArray[np.bool_], length: int) -> bool:
     """Return whether `length` attempts in a row were lost: a packet that stays lost."""
-    run, covered = lost, 1  # run[k]: attempts k, ..., k + covered - 1 were all lost
-    while covered < length:
-        step = min(covered, length - covered)
-        run = run[: max(len(run) - step, 0)] & run[step:]
-        covered += step
-    return bool(run.any())
+    return b"\x01" * length in lost.tobytes()
+
+
+def last_begins(lost: NDArray[np.bool_], max_attempts: int) -> int:
+    """Return the first attempt of the last packet.
+
+    Args:
+        lost: whether each attempt was lost, up to the last packet's last, [K], K >= 1.
+        max_attempts: attempts that a packet may use, at least 1.
+    """
+    begin = lost[:-1].tobytes().rfind(b"\x00") + 1  # after it all were lost, but maybe the last
+    # Such a run uses up the attempts of one packet after the other.
+    return begin + (len(lost) - 1 - begin) // max_attempts * max_attempts
 
 
 def packet_ends(lost: NDArray[np.bool_], max_attempts: int) -> NDArray[np.int64]:
@@ -96,10 +103,17 @@ class Attempts:
         """Return the attempts of a transfer by the losses of one sequence, which may go on."""
         total = attempts_of(lost, packets.num, max_attempts)
         if total is not None:
-            lost = lost[:total]
+            return Attempts.whole(packets, max_attempts, lost[:total])
         num_full = packets.num_full
-        full = total if num_full == packets.num else attempts_of(lost, num_full, max_attempts)
-        return Attempts(packets, max_attempts, lost, full, total is not None)
+        full = None if num_full == packets.num else attempts_of(lost, num_full, max_attempts)
+        return Attempts(packets, max_attempts, lost, full, complete=False)
+
+    @staticmethod
+    def whole(packets: Packets, max_attempts: int, lost: NDArray[np.bool_]) -> "Attempts":
+        """Return the attempts of a transfer by its losses, up to its last packet's last."""
+        is_even = packets.num_full == packets.num
+        num_full = len(lost) if is_even else last_begins(lost, max_attempts)
+        return Attempts(packets, max_attempts, lost, num_full, complete=True)
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ reached within `tolerance_s` of the piece's end at the piece's rate. `mark_bits`
 watermark, and `reach_s` and `reached_bits` are each other's inverse with respect to it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,11 +55,13 @@ class Service:
         """
         bits = np.empty(len(time_s))
         bits[0] = start_bits
-        np.cumsum(rate_bps * (time_s[1:] - time_s[:-1]), out=bits[1:])
-        bits[1:] += start_bits
-        mark = bits[1:] + rate_bps * tolerances_s(time_s[1:])
-        mark[0] = max(mark[0], carry_bits)
-        return Service(time_s, bits, rate_bps, np.maximum.accumulate(mark), carry_bits)
+        ends_s, served = time_s[1:], bits[1:]
+        (rate_bps * (ends_s - time_s[:-1])).cumsum(out=served)
+        served += start_bits
+        mark = served + rate_bps * tolerances_s(ends_s)
+        mark[0] = max(mark.item(0), carry_bits)
+        np.maximum.accumulate(mark, out=mark)
+        return Service(time_s, bits, rate_bps, mark, carry_bits)
 
     @staticmethod
     def join(parts: Sequence["Service"]) -> "Service":
@@ -76,22 +79,22 @@ class Service:
     @property
     def start_s(self) -> float:
         """Time of the first piece's start."""
-        return float(self.time_s[0])
+        return self.time_s.item(0)
 
     @property
     def end_s(self) -> float:
         """Time of the last piece's end."""
-        return float(self.time_s[-1])
+        return self.time_s.item(-1)
 
     @property
     def end_bits(self) -> float:
         """S at the end."""
-        return float(self.bits[-1])
+        return self.bits.item(-1)
 
     @property
     def end_mark_bits(self) -> float:
         """What counts as reached by the end: the `carry_bits` of the service that follows."""
-        return float(self.mark_bits[-1])
+        return self.mark_bits.item(-1)
 
     def reach_s(self, bits: ArrayLike) -> Floats:
         """Return the earliest times at which S reaches `bits`, shape of `bits`; inf if later."""
@@ -111,9 +114,9 @@ class Service:
         """Return `reach_s` of one number, without the cost of arrays."""
         index = int(self.mark_bits.searchsorted(bits))
         if index == len(self.mark_bits):
-            return float("inf")
-        start_s, rate = float(self.time_s[index]), float(self.rate_bps[index])
-        missing = bits - float(self.bits[index])
+            return math.inf
+        start_s, rate = self.time_s.item(index), self.rate_bps.item(index)
+        missing = bits - self.bits.item(index)
         return start_s + missing / rate if missing > 0.0 and bits > self.carry_bits else start_s
 
     def reached_bits(self, t_s: ArrayLike) -> Floats:
@@ -130,16 +133,15 @@ class Service:
 
         A part before the first time is empty of service: one piece of no length.
         """
-        if t_s >= self.time_s[-1]:
+        if t_s >= self.time_s.item(-1):
             return self
-        t = max(t_s, self.start_s)
-        num = max(int(np.searchsorted(self.time_s, t)), 1)
-        time = self.time_s[: num + 1].copy()
-        time[-1] = t
-        bits = self.bits[: num + 1].copy()
-        rate = self.rate_bps[:num]
-        bits[-1] = bits[-2] + rate[-1] * (t - time[-2])
+        t = max(t_s, self.time_s.item(0))
+        num = max(int(self.time_s.searchsorted(t)), 1)
+        last_rate = self.rate_bps.item(num - 1)
+        last_bits = self.bits.item(num - 1) + last_rate * (t - self.time_s.item(num - 1))
+        time, bits = self.time_s[: num + 1].copy(), self.bits[: num + 1].copy()
+        time[num], bits[num] = t, last_bits
         mark = self.mark_bits[:num].copy()
-        before = mark[-2] if num > 1 else self.carry_bits
-        mark[-1] = max(before, bits[-1] + rate[-1] * tolerance_s(t))
-        return Service(time, bits, rate, mark, self.carry_bits)
+        before = mark.item(num - 2) if num > 1 else self.carry_bits
+        mark[num - 1] = max(before, last_bits + last_rate * tolerance_s(t))
+        return Service(time, bits, self.rate_bps[:num], mark, self.carry_bits)

@@ -83,9 +83,9 @@ class Medium:
         self._max_attempts = attempts_allowed(transport.reliability, transport.max_attempts)
         if transport.ack_delay_s > 0.0:  # one attempt in each round
             self._max_attempts = 1
-        self._noise_w_per_hz = noise_density_w_per_hz(
+        self._noise_w_per_hz: Sequence[float] = noise_density_w_per_hz(
             spectrum.noise_density_dbm_per_hz, [radio.noise_figure_db for radio in radios]
-        )
+        ).tolist()
         air = _air(world, spectrum, link, invariants)
         self._engine = _ENGINES[transport.engine](env, air, self._leave_air, record)
         self._band = Band(
@@ -150,7 +150,7 @@ class Medium:
             number=sending.number,
             src=src,
             receivers=tuple(
-                Receiver(dst, float(self._noise_w_per_hz[dst]), self._uniforms(sending, number))
+                Receiver(dst, self._noise_w_per_hz[dst], self._uniforms(sending, number))
                 for number, dst in zip(sending.members, receivers, strict=True)
             ),
             packets=sending.round_packets(),
@@ -228,7 +228,7 @@ class Medium:
         draws, purpose = self._draws.child("transfer", sending.earlier[receiver]), "packet_loss"
         if sending.round:
             purpose = f"packet_loss, round {sending.round}"
-        return Uniforms(partial(draws.generator, purpose, src, dst))
+        return Uniforms(partial(draws.stretch, purpose, src, dst))
 
 
 def _air(world: World, spectrum: Spectrum, link: Link, invariants: Invariants | None) -> Air:

@@ -168,8 +168,9 @@ class Network:
         receivers = [payload.dst for payload in payloads]
         delay_s = transport.processing_s
         if transport.propagation:
-            distance_m = self._world.distance_m(src, receivers, now_s)
-            delay_s += float(np.max(distance_m)) / SPEED_OF_LIGHT_MPS
+            # One by one: of two whole numbers it is found without arrays.
+            distance_m = [float(self._world.distance_m(src, dst, now_s)) for dst in receivers]
+            delay_s += max(distance_m) / SPEED_OF_LIGHT_MPS
         earlier = []
         for dst in receivers:
             earlier.append(self._num_sent.get((src, dst), 0))
@@ -340,6 +341,8 @@ class Network:
         transfer, payload = sending.transfers[receiver], sending.payloads[receiver]
         del self._open[transfer.number]
         sending.is_closed[receiver] = True
+        if sending.has_ended:
+            self._deadlines.forget(sending)
         if self._invariants is not None:
             self._invariants.time(self._env.now)
             self._invariants.closed(transfer.number, outcome)

@@ -117,7 +117,7 @@ class Sending:
     @property
     def has_ended(self) -> bool:
         """Whether the transfers of all receivers have ended."""
-        return all(self.is_closed)
+        return False not in self.is_closed
 
     def open_receivers(self) -> tuple[int, ...]:
         """Return the numbers of the receivers whose transfers have not ended."""
@@ -199,7 +199,7 @@ class Sending:
         if self.airing is not None:
             through = self.airing.delivered_by(t_s)
             if through.shape == shape:
-                return np.asarray(has | through)
+                return through if self._has is None else np.asarray(has | through)
             has[self._of_round()] |= through
         return has
 
@@ -245,6 +245,7 @@ class Sending:
         attempts = self._num_attempts
         if self.airing is not None:
             attempts += self.airing.num_attempts
+        num_arrived = int(np.count_nonzero(arrived))
         return FlowRecord(
             flow=self.transfers[receiver].number,
             round=payload.round,
@@ -256,11 +257,11 @@ class Sending:
             payload_bits=8.0 * payload.num_bytes,
             num_packets=self.packets.num,
             num_attempts=attempts,
-            num_lost=self.packets.num - int(np.count_nonzero(arrived)),
+            num_lost=self.packets.num - num_arrived,
             outcome=outcome,
             energy_j=self.power_w / efficiency * self._air_s[receiver],
             air_bits=self._air_bits[receiver],
-            delivered_bits=8.0 * _arrived_bytes(payload, arrived),
+            delivered_bits=8.0 * _arrived_bytes(payload, arrived, num_arrived),
         )
 
 
@@ -304,16 +305,17 @@ def check_payloads(
                 f"expected the same bytes for each receiver of a multicast, got others for "
                 f"{payload.dst} than for {first.dst}; send them one by one"
             )
-    (dst, times), *_ = Counter(payload.dst for payload in payloads).most_common(1)
-    if times > 1:
-        raise ValueError(f"expected each receiver once in a multicast, got {dst} {times} times")
+    if len(payloads) > 1:
+        (dst, times), *_ = Counter(payload.dst for payload in payloads).most_common(1)
+        if times > 1:
+            raise ValueError(f"expected each receiver once in a multicast, got {dst} {times} times")
     if not 0.0 < power_w < math.inf:
         raise ValueError(f"expected a transmit power above 0 W and finite, got {power_w} W")
 
 
-def _arrived_bytes(payload: Payload, arrived: Bools) -> int:
-    """Return the application bytes of the packets that arrived."""
-    if not arrived.any():
+def _arrived_bytes(payload: Payload, arrived: Bools, num_arrived: int) -> int:
+    """Return the application bytes of the packets that arrived, as many as said."""
+    if num_arrived == 0:
         return 0
     short = payload.num_packets * payload.segment_bytes - payload.num_bytes  # of the last packet
-    return int(np.count_nonzero(arrived)) * payload.segment_bytes - short * int(arrived[-1])
+    return num_arrived * payload.segment_bytes - short * int(arrived[-1])

@@ -12,6 +12,7 @@ from cosim.radio.arq import (
     attempts_allowed,
     attempts_of,
     has_run,
+    last_begins,
     mean_attempts,
     packet_ends,
 )
@@ -45,6 +46,15 @@ def test_attempts_of(lost, max_attempts, num_packets):
 def test_has_run(lost, length):
     text = "".join("x" if is_lost else "." for is_lost in lost)
     assert has_run(np.array(lost, dtype=bool), length) == ("x" * length in text)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 9))
+def test_last_begins(lost, max_attempts):
+    ends = ends_by_loop(lost, max_attempts)
+    if ends:
+        lost = np.array(lost[: ends[-1] + 1], dtype=bool)
+        expected = ends[-2] + 1 if len(ends) > 1 else 0
+        assert last_begins(lost, max_attempts) == expected
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 4), st.integers(1, 500))

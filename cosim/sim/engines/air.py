@@ -16,7 +16,6 @@ is flat over the band).
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +108,8 @@ class Conditions:
     Attributes:
         snr: at each receiver, [R, K].
         rate_bps: [K].
-        efficiency: of the modulation in use, bit/s/Hz, [K]; 0 where nothing is sent.
+        efficiency: of the modulation in use, bit/s/Hz, [K]; 0 where nothing is sent, and
+            everywhere if losses do not depend on it.
     """
 
     snr: Floats
@@ -217,7 +217,7 @@ class Air:
             snr = self._on_share(sinr, share, None)
             worst = self._worst(snr if known is sinr else self._on_share(known, share, None))
             rate_bps = self.rate.bps(worst, share * self.bandwidth_hz, share, offset_db)
-            efficiency = self.rate.efficiency(rate_bps, share * self.bandwidth_hz)
+            efficiency = self._efficiency(rate_bps, share * self.bandwidth_hz)
         else:
             total = share.mean(axis=1)  # [K]
             if not total.any():
@@ -227,12 +227,17 @@ class Air:
             has = total > 0.0
             rate_bps = self.rate.bps(worst, total * self.bandwidth_hz, total, offset_db)
             rate_bps = np.where(has, rate_bps, 0.0)
-            efficiency = self.rate.efficiency(rate_bps, total * self.bandwidth_hz)
+            efficiency = self._efficiency(rate_bps, total * self.bandwidth_hz)
         if self.invariants is not None and not (
             np.isfinite(rate_bps).all() and (rate_bps >= 0.0).all()
         ):
             raise InvariantError(f"rates must be finite and >= 0, got {rate_bps} at SNR {worst}")
         return Conditions(snr, rate_bps, efficiency)
+
+    def _efficiency(self, rate_bps: Floats, bandwidth_hz: float | Floats) -> Floats:
+        if not self.error.depends_on_snr:
+            return np.zeros(len(rate_bps))
+        return self.rate.efficiency(rate_bps, bandwidth_hz)
 
     def _nothing(self, sinr: Floats) -> Conditions:
         num = sinr.shape[1]
@@ -285,9 +290,12 @@ class Air:
         """
         offsets_db = np.array(offset_db)[:, np.newaxis] if any(offset_db) else 0.0
 
-        @cache
+        found: list[Floats] = []
+
         def snr() -> Floats:
-            return np.stack([each.min(axis=0) for each in known()])
+            if not found:
+                found.append(np.stack([each.min(axis=0) for each in known()]))
+            return found[0]
 
         def rate_bps(shares: Floats) -> Floats:
             total = shares.mean(axis=2)  # [F, K]

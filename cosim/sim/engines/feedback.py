@@ -26,6 +26,8 @@ class Feedback:
 
     Attributes:
         offset_db: of the outer loop.
+        has_reports: whether the transmitter knows its channel by reports only.
+        adapts: whether acknowledgements change the rate.
     """
 
     def __init__(self, rate: Rate, interval_s: float, sample: int) -> None:
@@ -33,21 +35,13 @@ class Feedback:
         self._rate = rate
         self._interval_s = interval_s
         self._report_s = rate.report_interval_s()
+        self.has_reports = math.isfinite(self._report_s)
+        self.adapts = rate.adapts and self.has_reports
         self._held: Floats | None = None  # [R, 1, C]
         self._held_report = -1
         self._seen = self.report(sample)  # whose acknowledgements were counted last
         self._num_acks = 0  # of all attempts that have ended by then
         self._num_nacks = 0
-
-    @property
-    def adapts(self) -> bool:
-        """Whether acknowledgements change the rate."""
-        return self._rate.adapts and self.has_reports
-
-    @property
-    def has_reports(self) -> bool:
-        """Whether the transmitter knows its channel by reports only."""
-        return math.isfinite(self._report_s)
 
     def report(self, sample: int) -> int:
         """Return the sample that was reported last at `sample`."""

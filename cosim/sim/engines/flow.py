@@ -13,22 +13,27 @@ Bools = NDArray[np.bool_]
 
 
 class Uniforms:
-    """The first numbers of one random stream, drawn as far as they are asked for."""
+    """The first numbers of one random stream, drawn as far as they are asked for.
 
-    def __init__(self, stream: Callable[[], np.random.Generator]) -> None:
-        self._stream = stream
-        self._generator: np.random.Generator | None = None
+    Args:
+        read: returns numbers `first` to `first + count - 1`, called with (first, count).
+
+    Attributes:
+        read: the same, for a caller that asks once: nothing is kept.
+    """
+
+    def __init__(self, read: Callable[[int, int], Floats]) -> None:
+        self.read = read
         self._drawn: Floats = np.empty(0)
 
     def first(self, num: int) -> Floats:
         """Return numbers 0 to `num - 1`, in [0, 1)."""
         missing = num - len(self._drawn)
         if missing > 0:
-            if self._generator is None:
-                self._generator = self._stream()
+            drawn = self._drawn
             # At least twice as many as before, so that one by one costs no more than at once.
-            more = self._generator.random(max(missing, len(self._drawn), 8))
-            self._drawn = np.concatenate([self._drawn, more]) if len(self._drawn) else more
+            more = self.read(len(drawn), max(missing, len(drawn), 8))
+            self._drawn = np.concatenate([drawn, more]) if len(drawn) else more
         return self._drawn[:num]
 
     def nth(self, index: int) -> float:

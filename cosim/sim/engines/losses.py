@@ -87,32 +87,27 @@ class KnownLosses(Losses):
 
 def _known(flow: Flow, air: Air) -> KnownLosses:
     """Draw all attempts of a flow whose loss probability does not depend on the SNR."""
-    packets, nothing = flow.packets, np.zeros(1)
-    uniforms = flow.receivers[0].uniforms
-    sizes = [(packets.num_full, packets.full_bits)]
-    if packets.num_full < packets.num:
-        sizes.append((1, packets.last_bits))
-    stages: list[NDArray[np.bool_]] = []
-    begun = 0
-    for num, bits in sizes:
-        loss = float(air.loss(nothing, bits, nothing)[0])
-        stage = _stage(uniforms, begun, num, flow.max_attempts, loss)
-        stages.append(stage)
-        begun += len(stage)
-    lost = np.concatenate(stages) if len(stages) > 1 else stages[0]
-    num_full = len(stages[0])
-    return KnownLosses(Attempts(packets, flow.max_attempts, lost, num_full, complete=True))
+    packets, uniforms, nothing = flow.packets, flow.receivers[0].uniforms, np.zeros(2)
+    bits = np.array((packets.full_bits, packets.last_bits))
+    of_full, of_last = air.loss(nothing, bits, nothing).tolist()
+    if of_full == of_last or packets.num_full == packets.num:
+        lost = _stage(uniforms, 0, packets.num, flow.max_attempts, of_full)
+    else:
+        full = _stage(uniforms, 0, packets.num_full, flow.max_attempts, of_full)
+        last = _stage(uniforms, len(full), 1, flow.max_attempts, of_last)
+        lost = np.concatenate([full, last])
+    return KnownLosses(Attempts.whole(packets, flow.max_attempts, lost))
 
 
 def _stage(
     uniforms: Uniforms, begun: int, num: int, max_attempts: int, loss: float
 ) -> NDArray[np.bool_]:
     """Return whether each attempt of the next `num` packets, all of one size, is lost."""
-    if loss <= 0.0:
+    if loss <= 0.0 or num == 0:
         return np.zeros(num, dtype=np.bool_)
     guess = _guess(num, loss, max_attempts)
     while True:
-        lost = uniforms.first(begun + guess)[begun:] < loss
+        lost = uniforms.read(begun, guess) < loss
         total = attempts_of(lost, num, max_attempts)
         if total is not None:
             return lost[:total]

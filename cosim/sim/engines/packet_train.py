@@ -21,87 +21,18 @@ from numpy.typing import NDArray
 
 from cosim.radio.sampling import sample_index, sample_times_s, tolerance_s
 from cosim.radio.service import Service
-from cosim.sim.engines.air import Air, Signals
+from cosim.sim.engines.air import Air
 from cosim.sim.engines.base import Engine, Timer
-from cosim.sim.engines.feedback import Feedback
 from cosim.sim.engines.flow import Airing, Flow, PacketTimes
-from cosim.sim.engines.losses import Losses, losses
+from cosim.sim.engines.losses import losses
+from cosim.sim.engines.train import FIRST_LOOK, Look, Train
 
 Floats = NDArray[np.float64]
 
-_FIRST_LOOK = 64  # channel samples; as cheap as one, and enough for a short flow
+_SPARE = 2.5  # times as far as a flow is likely to last
+_LATELY = 0.1  # weight of the newest flow in what is likely
 _LONGEST_LOOK = 16384  # so that no single step takes long or much memory
-_CHANGE_LOOK = 4  # times as far as the last look was of use
 _LOOK_GROWTH = 16  # a fade must not make one look far longer than those before
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What a flow looks ahead at: samples `first`, ..., from `start_s` on.
-
-    Attributes:
-        start_s: where the past ends.
-        first: the sample that holds then.
-        sinr: with all of the band, [R, K, C].
-        known: what the transmitter knows of it, [R, K, C].
-    """
-
-    start_s: float
-    first: int
-    sinr: Floats
-    known: Floats
-
-    @property
-    def num(self) -> int:
-        """How many samples."""
-        return int(self.sinr.shape[1])
-
-
-class _Train:
-    """One flow's past and future on the air."""
-
-    def __init__(self, flow: Flow, air: Air, known: Losses, sample: int) -> None:
-        self.flow = flow
-        self.losses = known
-        self.signals = Signals(air, flow)
-        self.feedback = Feedback(air.rate, flow.sample_interval_s, sample)
-        self.past: list[Service] = []
-        self.ahead: Service | None = None
-        self.seen: _Look | None = None  # what `ahead` was found from
-        self.look = _FIRST_LOOK
-        self.next_s = math.inf  # its end, if `ends`, or that of the look
-        self.ends = False
-        self.share: float | Floats = 0.0
-        self.remaining_bits = 0.0  # when flows of a domain with slots last started or ended
-
-    def start_s(self, now_s: float) -> float:
-        """Return where the past ends."""
-        return self.past[-1].end_s if self.past else now_s
-
-    def expect_change(self, now_s: float) -> None:
-        """Look less far where a change cut a look short: the next may come as soon."""
-        if self.seen is not None:
-            used = sample_index(now_s, self.flow.sample_interval_s) - self.seen.first
-            self.look = min(self.look, max(_CHANGE_LOOK * used, _FIRST_LOOK))
-
-    def wanted(self, first: int) -> int:
-        """Return how many samples to look at from `first` on: those read already, if worth it."""
-        read = self.signals.end - first
-        return read if self.look <= 4 * read <= 16 * self.look else self.look
-
-    def most(self, start_s: float, first: int) -> int:
-        """Return how many samples there may be from `start_s` on."""
-        flow = self.flow
-        if math.isinf(flow.sample_interval_s):
-            return 1
-        most = int((flow.deadline_s - start_s) / flow.sample_interval_s) + 2
-        if self.feedback.adapts:  # acknowledgements change the rate at the next report
-            most = min(most, self.feedback.next_report(first) - first)
-        return most
-
-    def service(self) -> Service | None:
-        """Return the service since the oldest part that is kept."""
-        return Service.join(self.past) if self.past else None
 
 
 @dataclass(slots=True)
@@ -117,7 +48,7 @@ class _Domain:
     """
 
     timer: Timer
-    trains: dict[Flow, _Train] = field(default_factory=dict)
+    trains: dict[Flow, Train] = field(default_factory=dict)
     memory: dict[Flow, Floats] = field(default_factory=dict)
     first: int = 0
 
@@ -138,13 +69,15 @@ class PacketTrain(Engine):
         record: bool,
     ) -> None:
         super().__init__(env, air, aired, record)
-        self._trains: dict[Flow, _Train] = {}
+        self._trains: dict[Flow, Train] = {}
         self._domains: dict[int, _Domain] = {}
+        self._mean_bps = 0.0  # of flows that ended lately; it steers looks, not what they find
 
     def begin(self, flow: Flow) -> None:
         """See `Engine.begin`."""
         sample = sample_index(self.env.now, flow.sample_interval_s)
-        train = _Train(flow, self.air, losses(flow, self.air), sample)
+        train = Train(flow, self.air, losses(flow, self.air), sample)
+        train.look = self._first_look(train)
         self._trains[flow] = train
         domain = self._domains.get(flow.domain)
         if domain is None:
@@ -200,7 +133,9 @@ class PacketTrain(Engine):
             self._settle(train, at_s)
             if train.ends:
                 self._remove(train.flow)
-                self.aired(train.flow, self._airing(train, at_s))
+                airing = self._airing(train, at_s)
+                self._learn(train.flow, airing)
+                self.aired(train.flow, airing)
             elif slotted:
                 look_ended = True
             else:
@@ -213,7 +148,23 @@ class PacketTrain(Engine):
             self._predict_slots(domain, at_s)
         self._arm(number)
 
-    def _remove(self, flow: Flow) -> _Train:
+    def _first_look(self, train: Train) -> int:
+        """Return how far a new flow looks: as long as it would last at the rate of those before."""
+        if self._mean_bps == 0.0 or self.air.rule.slot_s is not None:
+            return FIRST_LOOK
+        likely_s = train.losses.expected_bits / self._mean_bps
+        likely = _SPARE * likely_s / train.flow.sample_interval_s
+        return int(min(max(likely, FIRST_LOOK), _LOOK_GROWTH * FIRST_LOOK))
+
+    def _learn(self, flow: Flow, airing: Airing) -> None:
+        """Take in the mean rate of a flow that has ended."""
+        lasted_s = airing.end_s - flow.start_s
+        if lasted_s > 0.0:
+            newest_bps = airing.served_bits / lasted_s
+            weight = _LATELY if self._mean_bps > 0.0 else 1.0
+            self._mean_bps += weight * (newest_bps - self._mean_bps)
+
+    def _remove(self, flow: Flow) -> Train:
         train = self._trains.pop(flow)
         domain = self._domains[flow.domain]
         del domain.trains[flow]
@@ -222,7 +173,7 @@ class PacketTrain(Engine):
             del self._domains[flow.domain]
         return train
 
-    def _settle(self, train: _Train, now_s: float) -> None:
+    def _settle(self, train: Train, now_s: float) -> None:
         """Move what is before now from the future to the past."""
         if train.ahead is None:
             return
@@ -232,7 +183,8 @@ class PacketTrain(Engine):
         if not self.record:
             # What came through is asked for no earlier than a delay before the end.
             oldest_s = now_s - train.flow.delay_s - tolerance_s(now_s)
-            train.past = [part for part in train.past if part.end_s >= oldest_s]
+            while train.past and train.past[0].end_s < oldest_s:
+                del train.past[0]
         train.past.append(done)
         assert seen is not None
         if feedback.has_reports and now_s - train.flow.start_s > tolerance_s(now_s):
@@ -246,16 +198,16 @@ class PacketTrain(Engine):
                 lost = int(np.count_nonzero(attempts.lost[:ended]))
                 feedback.acknowledge(sample_index(now_s, interval_s), ended - lost, lost)
 
-    def _look(self, train: _Train, now_s: float, num: int | None = None) -> _Look:
+    def _look(self, train: Train, now_s: float, num: int | None = None) -> Look:
         """Look ahead from now, over `num` samples, or as many as are likely to be of use."""
         start_s = train.start_s(now_s)
         first = sample_index(start_s, train.flow.sample_interval_s)
         if num is None:
             num = min(train.wanted(first), train.most(start_s, first))
         sinr = train.signals.sinr(first, num)
-        return _Look(start_s, first, sinr, train.feedback.known(sinr, first))
+        return Look(start_s, first, sinr, train.feedback.known(sinr, first))
 
-    def _divide(self, trains: Sequence[_Train], now_s: float) -> None:
+    def _divide(self, trains: Sequence[Train], now_s: float) -> None:
         """Divide a band until flows start or end again."""
 
         def known() -> list[Floats]:
@@ -301,7 +253,7 @@ class PacketTrain(Engine):
         for train, look, share in zip(trains, looks, division.shares, strict=True):
             self._predict(train, look, share)
 
-    def _predict(self, train: _Train, look: _Look, share: float | Floats) -> None:
+    def _predict(self, train: Train, look: Look, share: float | Floats) -> None:
         """Find the end of a flow from what it looks at, or where to look again."""
         flow, start_s, num = train.flow, look.start_s, look.num
         start_bits, carry_bits = 0.0, -math.inf
@@ -328,9 +280,9 @@ class PacketTrain(Engine):
             left = max(train.losses.expected_bits - ahead.end_bits, 0.0)
             enough = 1.1 * num * left / served + 8 if served > 0.0 else math.inf
             longest = min(_LOOK_GROWTH * num, _LONGEST_LOOK)
-            train.look = int(min(max(enough, _FIRST_LOOK), longest))
+            train.look = int(min(max(enough, FIRST_LOOK), longest))
 
-    def _remaining_bits(self, train: _Train) -> float:
+    def _remaining_bits(self, train: Train) -> float:
         """Return the bits still to be served if no attempt is lost from now on."""
         served = train.past[-1].end_bits if train.past else 0.0
         mark = train.past[-1].end_mark_bits if train.past else 0.0
@@ -341,7 +293,7 @@ class PacketTrain(Engine):
         # The last bits may be served ahead of time, by less than the tolerance.
         return max(float(train.flow.packets.bits()[through:].sum()) - partial, 0.0)
 
-    def _airing(self, train: _Train, now_s: float) -> Airing:
+    def _airing(self, train: Train, now_s: float) -> Airing:
         """Return what a settled train came to; it ends now, or by its last attempt."""
         flow, attempts, service = train.flow, train.losses.attempts, train.service()
         if service is None:  # cut in the instant of its start

@@ -7,7 +7,7 @@ cluster; that is stored and not aggregated.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import simpy
@@ -18,6 +18,8 @@ from cosim.planning.mixing import mixing
 from cosim.sim.protocols.base import Protocol, Steps
 from cosim.sim.simulation import Simulation
 from cosim.units import Seconds
+
+Receive = Callable[[Simulation, Delivery], None]
 
 
 class ClusteredDfl(Protocol):
@@ -85,14 +87,14 @@ class ClusteredDfl(Protocol):
             return sim.env.all_of([])
         payloads = [dataclasses.replace(payload, dst=dst) for dst in receivers]
         transfers = sim.multicast(payloads, float(links.power_w[alive[0]]))
-        return sim.env.all_of([sim.env.process(self._receive(sim, each)) for each in transfers])
+        return self._when_received(sim, transfers, self._receive)
 
     def _send_to_neighbours(
         self,
         sim: Simulation,
         device: int,
         payload_for: Callable[[int], Payload | None],
-        receive: Callable[[Simulation, simpy.Event], Steps],
+        receive: Receive,
     ) -> simpy.Event:
         """Send to each alive neighbour of the cluster; the event is when all have received."""
         links = sim.plan.links
@@ -101,13 +103,25 @@ class ClusteredDfl(Protocol):
             dst = int(links.dst[link])
             payload = payload_for(dst) if sim.alive[dst] else None
             if payload is not None:
-                transfer = sim.send(payload, float(links.power_w[link]))
-                transfers.append(sim.env.process(receive(sim, transfer)))
+                transfers.append(sim.send(payload, float(links.power_w[link])))
+        return self._when_received(sim, transfers, receive)
+
+    def _when_received(
+        self, sim: Simulation, transfers: Sequence[simpy.Event], receive: Receive
+    ) -> simpy.Event:
+        """Take in each transfer when it ends; the event is when all have."""
+
+        def ended(transfer: simpy.Event) -> None:
+            delivery = transfer.value
+            assert isinstance(delivery, Delivery)
+            receive(sim, delivery)
+
+        for transfer in transfers:
+            assert transfer.callbacks is not None  # no event that starts now has been handled yet
+            transfer.callbacks.append(ended)
         return sim.env.all_of(transfers)
 
-    def _receive(self, sim: Simulation, transfer: simpy.Event) -> Steps:
-        delivery = yield transfer
-        assert isinstance(delivery, Delivery)
+    def _receive(self, sim: Simulation, delivery: Delivery) -> None:
         if delivery.outcome == "expired":
             sim.count_late(delivery, "transfer expired")
         if sim.usable(delivery):
@@ -177,8 +191,6 @@ class ClusteredDfl(Protocol):
                 self._store,
             )
 
-    def _store(self, sim: Simulation, transfer: simpy.Event) -> Steps:
-        delivery = yield transfer
-        assert isinstance(delivery, Delivery)
+    def _store(self, sim: Simulation, delivery: Delivery) -> None:
         if sim.usable(delivery):
             sim.learner.store(delivery.payload.dst, [delivery])
