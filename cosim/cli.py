@@ -242,7 +242,7 @@ def _status(error: Exception) -> int | None:
     Told by name, so that no floor is loaded only to know its errors.
     """
     names = {cls.__name__ for cls in type(error).__mro__ if cls.__module__.startswith("cosim.")}
-    bad_input = {"ScenarioError", "TraceError", "RunExists", "RunError", "FigureError"}
+    bad_input = {"ScenarioError", "WorldError", "RunExists", "RunError", "FigureError"}
     if names & (bad_input | {"_BadInputError"}):
         return BAD_INPUT
     if "LearningError" in names:

@@ -21,7 +21,9 @@ def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     yield from _groups(scenario)
     yield from _positions(scenario)
     yield from _channel(scenario)
+    yield from _files(scenario)
     yield from _link(scenario)
+    yield from _combining(scenario)
     yield from _transport(scenario)
     yield from _queues(scenario)
     yield from _power(scenario)
@@ -127,6 +129,43 @@ def _channel(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             ("spectrum", "resource_blocks"),
             "expected resource blocks, over which a frequency-selective channel varies, got none; "
             "write `resource_blocks: {}` for those of 3GPP 38.101-1 at 15 kHz",
+        )
+
+
+def _files(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    try:
+        scenario.channel.path_loss.sample_interval_s(pathlib.Path(scenario.data_root))
+    except (OSError, ValueError) as error:
+        yield ("channel", "path_loss"), str(error)
+
+
+def _combining(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    link, transport = scenario.link, scenario.transport
+    once = transport.reliability == "best_effort"
+    if link.combining == "chase" and not link.error.depends_on_snr:
+        yield (
+            ("link", "combining"),
+            "expected an error that depends on the SNR (finite_blocklength, cqi_bler), which is "
+            f"what combining adds up, got {kind_of(link.error)!r}",
+        )
+    if link.combining == "chase" and once:
+        yield (
+            ("link", "combining"),
+            "expected `transport: {reliability: reliable}`, since a packet that is sent once has "
+            "nothing to combine, got best_effort",
+        )
+    if transport.ack_delay_s > 0.0 and once:
+        yield (
+            ("transport", "ack_delay"),
+            "expected no acknowledgements with `reliability: best_effort`, which sends each packet "
+            f"once, got {transport.ack_delay_s:g} s",
+        )
+    link_dbm = getattr(scenario.topology.planner, "link_power_dbm", None)
+    most_dbm = max(group.radio.tx_power_dbm for group in scenario.devices)
+    if link_dbm is not None and link_dbm > most_dbm:
+        yield (
+            ("topology", "planner", "link_power"),
+            f"expected at most the largest tx_power, {most_dbm:g} dBm, got {link_dbm:g} dBm",
         )
 
 

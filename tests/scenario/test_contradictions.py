@@ -66,6 +66,20 @@ CASES = {
         "topology.planner.power: expected `transport: {parallel: 1}` with power 'full', which a "
         "device has for one transfer at a time, got parallel: null",
     ),
+    "nothing to combine by": (
+        "link: {combining: chase, error: {kind: fixed, rate: 0.1}}",
+        "link.combining: expected an error that depends on the SNR (finite_blocklength, cqi_bler), "
+        "which is what combining adds up, got 'fixed'",
+    ),
+    "acknowledgements that nobody waits for": (
+        "transport: {reliability: best_effort, ack_delay: 1 ms}",
+        "transport.ack_delay: expected no acknowledgements with `reliability: best_effort`, which "
+        "sends each packet once, got 0.001 s",
+    ),
+    "more power on a link than a device has": (
+        "topology: {planner: {kind: agnes, power: fixed, link_power: 40 dBm}}",
+        "topology.planner.link_power: expected at most the largest tx_power, 23 dBm, got 40 dBm",
+    ),
     "count and density": (
         "devices: [{count: 3, density: 5 /km2}]",
         "devices.0.density: expected count or density, got both; remove one",
@@ -92,3 +106,8 @@ def test_contradiction_is_one_line(name, monkeypatch, request):
 def test_a_trace_that_is_not_there_is_a_mistake_of_the_file():
     with pytest.raises(ScenarioError, match=r"devices\.0\.mobility: .*no_such\.xml"):
         loads("devices: [{mobility: {kind: sumo_fcd, file: no_such.xml}}]")
+
+
+def test_gains_that_cannot_be_read_are_a_mistake_of_the_file():
+    with pytest.raises(ScenarioError, match=r"channel\.path_loss: .*no_such\.csv"):
+        loads("channel: {path_loss: {kind: measured, file: no_such.csv}}")

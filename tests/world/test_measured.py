@@ -88,7 +88,7 @@ def test_contradicting_directions_are_refused_with_both_lines(file):
 @pytest.mark.parametrize("t_s", [-0.1, 3.1, 1e6])
 def test_a_time_outside_the_samples_is_an_error(file, t_s):
     with pytest.raises(ValueError, match=r"devices 0 and 1 at .* s, got samples from 0 to 3 s"):
-        file([0], [1], np.array([1.0, t_s]))
+        file([0], [1], np.array([1.0, t_s]), missing="error")
 
 
 @pytest.mark.parametrize("link", [(0, 2), (3, 9), (0, 0)])
@@ -154,7 +154,8 @@ def test_a_changed_file_is_read_again(file):
 
 def test_sampled_as_finely_as_the_file(file, tmp_path):
     file([0], [1], np.array([0.0]))
-    assert model().sample_interval_s(tmp_path) == 1.0
+    assert model(between="hold").sample_interval_s(tmp_path) == 1.0
+    assert model().sample_interval_s(tmp_path) == 0.1  # the line between samples is followed
     assert model(interval="20 ms").sample_interval_s(tmp_path) == 0.02
     file([0], [1], np.array([0.0]), "src,dst,t_s,gain_db\n0,1,0,-70\n")
     assert model().sample_interval_s(tmp_path) == np.inf
@@ -166,4 +167,4 @@ def test_in_a_world_gains_come_from_the_file(tmp_path):
     world = world_of([Static()] * 3, Disc(radius_m=50.0), path_loss, NoFading())
     assert world.gain(1, 0, 0.5) == pytest.approx(10**-7.5)
     assert world.gain([0, 1], [1, 2], 2.0) == pytest.approx([1e-7, 10**-9.15])
-    assert world.sample_interval_s(0, 1) == 1.0
+    assert world.sample_interval_s(0, 1) == 0.1

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import BinaryIO, cast
 
 from cosim.wording import did_you_mean
+from cosim.world.errors import WorldError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _LONGEST_LINE = 2**16  # bytes; a longer one is no line of a text format, and would fill the memory
 
 
-class TraceError(ValueError):
+class TraceError(WorldError):
     """A trace that cannot be used; the text says where, what was expected and what was found."""
 
 

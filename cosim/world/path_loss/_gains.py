@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.wording import did_you_mean, show
+from cosim.world.errors import WorldError
 from cosim.world.path_loss.base import Bools, Floats
 
 _CODE = 2**31  # a link's code is low * _CODE + high
@@ -102,7 +103,7 @@ def read_gains(path: Path, columns: Columns) -> Gains:
     try:
         state = path.stat()
     except OSError as error:
-        raise ValueError(
+        raise WorldError(
             f"{path}: expected a CSV file with gains, got {error.strerror}; it is looked up under "
             "data_root"
         ) from error
@@ -113,7 +114,7 @@ def read_gains(path: Path, columns: Columns) -> Gains:
 def _read(path: Path, columns: Columns, _state: tuple[int, int]) -> Gains:
     rows = list(_rows(path, columns))
     if not rows:
-        raise ValueError(f"{path}: expected samples below the header, got none")
+        raise WorldError(f"{path}: expected samples below the header, got none")
     code, t_s, gain_db, line = (np.array(column) for column in zip(*rows, strict=True))
     order = np.lexsort((t_s, code))
     code, t_s, gain_db, line = code[order], t_s[order], gain_db[order], line[order]
@@ -121,7 +122,7 @@ def _read(path: Path, columns: Columns, _state: tuple[int, int]) -> Gains:
     wrong = np.flatnonzero(is_again[1:] & (gain_db[1:] != gain_db[:-1]))
     if wrong.size:
         k = int(wrong[0])
-        raise ValueError(
+        raise WorldError(
             f"{path}:{max(line[k], line[k + 1])}: expected the same gain of a link both ways at "
             f"{t_s[k]:g} s, got {gain_db[k]:g} and {gain_db[k + 1]:g} dB "
             f"(line {min(line[k], line[k + 1])})"
@@ -155,24 +156,24 @@ def _rows(path: Path, columns: Columns) -> Iterator[tuple[int, float, float, int
                     continue
                 where = f"{path}:{reader.line_num}"
                 if len(row) != len(header):
-                    raise ValueError(
+                    raise WorldError(
                         f"{where}: expected {len(header)} values as in the header, got {len(row)}"
                     )
                 src, dst, time, gain = (row[place] for place in places)
                 low, high = sorted((_device(where, src), _device(where, dst)))
                 if low == high:
-                    raise ValueError(f"{where}: expected two devices, got {low} twice")
+                    raise WorldError(f"{where}: expected two devices, got {low} twice")
                 t_s = _number(where, columns.time, time)
                 gain_db = _number(where, columns.gain, gain)
                 yield low * _CODE + high, t_s, gain_db, reader.line_num
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: expected a CSV file in UTF-8, got {error}") from error
+        raise WorldError(f"{path}: expected a CSV file in UTF-8, got {error}") from error
 
 
 def _device(where: str, text: str) -> int:
     text = text.strip()
     if not (text.isascii() and text.isdigit() and int(text) < _CODE):
-        raise ValueError(f"{where}: expected a device number, 0 or more, got {show(text)}")
+        raise WorldError(f"{where}: expected a device number, 0 or more, got {show(text)}")
     return int(text)
 
 
@@ -182,7 +183,7 @@ def _number(where: str, name: str, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(
+        raise WorldError(
             f"{where}: expected a finite number without a unit in column {name!r}, got {show(text)}"
         )
     return number
@@ -190,7 +191,7 @@ def _number(where: str, name: str, text: str) -> float:
 
 def _place(path: Path, header: list[str], name: str) -> int:
     if header.count(name) != 1:
-        raise ValueError(
+        raise WorldError(
             f"{path}:1: expected one column {name!r}, got {', '.join(header) or 'nothing'}"
             f"{did_you_mean(name, header)}"
         )

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from cosim.units import Decibels, Seconds
+from cosim.world.errors import WorldError
 from cosim.world.path_loss._gains import Columns, Gains, read_gains
 from cosim.world.path_loss.base import Floats, Geometry, PathLoss
 
@@ -30,9 +31,10 @@ class Measured(PathLoss):
         src, dst, time, gain: names of its columns: the two ends, the time in s, the gain in dB.
         between: `linear` in dB from sample to sample, or `hold` each until the next.
         missing_db: what a link that the file does not have, or a time outside its samples, means:
-            `error`; `hold` for the first and the last sample (a link without any is an error); or
-            the loss.
-        interval_s: how often the channel is sampled; None for the least spacing in the file.
+            `hold` for the first and the last sample (a link without any is an error); `error`,
+            with a file that goes on beyond the run for as long as a transfer may take; or the loss.
+        interval_s: how often the channel is sampled; None for the least spacing in the file with
+            `hold`, and a tenth of it with `linear`.
     """
 
     file: str
@@ -41,7 +43,7 @@ class Measured(PathLoss):
     time: str = "t_s"
     gain: str = "gain_db"
     between: Literal["linear", "hold"] = "linear"
-    missing_db: Literal["error", "hold"] | Decibels = "error"
+    missing_db: Literal["error", "hold"] | Decibels = "hold"
     interval_s: Annotated[Seconds, Field(gt=0)] | None = None
 
     def loss_db(self, geometry: Geometry) -> Floats:
@@ -60,7 +62,7 @@ class Measured(PathLoss):
         if is_missing.any():
             if isinstance(self.missing_db, str):
                 first = int(np.argmax(is_missing))
-                raise ValueError(
+                raise WorldError(
                     gains.absence(int(low[first]), int(high[first]), float(t_s[first]))
                     + "; complete the file, or set `missing` of path_loss `measured`"
                 )
@@ -71,7 +73,8 @@ class Measured(PathLoss):
         """`interval`, or the least spacing of a link's samples."""
         if self.interval_s is not None:
             return self.interval_s
-        return self._gains(data_root).spacing_s
+        spacing_s = self._gains(data_root).spacing_s
+        return spacing_s if self.between == "hold" else spacing_s / 10.0
 
     def _gains(self, data_root: Path) -> Gains:
         columns = Columns(self.src, self.dst, self.time, self.gain)
