@@ -87,6 +87,7 @@ class TopologyMap(Figure):
         self, axes: "Axes", run: Run, t_s: float, span_db: tuple[float, float]
     ) -> "pd.DataFrame":
         plan, devices = _plan_at(run, t_s)
+        devices = devices[devices["cluster"] >= 0]  # those who took part when it was made
         at_m = run.world.positions_m(t_s)
         clusters = devices.set_index("device")["cluster"]
         _area(axes, run)

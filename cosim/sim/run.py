@@ -169,9 +169,9 @@ def _run_events(sim: Simulation) -> None:
 
 
 def _record_positions(sim: Simulation, interval_s: float) -> Generator[simpy.Event, object, None]:
-    devices = np.arange(len(sim.groups))
     for sample in itertools.count(1):
-        positions_m = sim.world.positions_m(sim.now_s)
+        devices = np.flatnonzero(sim.alive)  # those who take part
+        positions_m = sim.world.positions_m(sim.now_s)[devices]
         sim.recorder.extend(
             "positions",
             t_s=np.full(len(devices), sim.now_s),

@@ -277,6 +277,9 @@ def test_devices_enter_and_leave_with_their_trace(run_network, tmp_path):
     told = list(zip(moves.t_s, moves.kind, moves.device, strict=True))
     assert told == [(5.0, "enter", 1), (12.0, "leave", 0), (20.0, "leave", 1),
                     (30.0, "enter", 2), (39.0, "leave", 2)]  # fmt: skip
+    there = run.positions.groupby("device").t_s.agg(["min", "max"])
+    assert there["min"].tolist() == [0.0, 5.0, 30.0]
+    assert there["max"].tolist() == [11.0, 19.0, 38.0]
     # Nobody is there from 20 s to 30 s; the run goes on when somebody comes.
     assert not run.trainings.start_s.between(20.0, 29.999).any()
     assert (run.trainings[run.trainings.device == 2].start_s >= 30.0).all()
