@@ -112,7 +112,8 @@ def _channel(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             f"expected the keys {' and '.join(missing)}, of which the path loss "
             f"{kind_of(path_loss)!r} says nothing, got none",
         )
-    if channel.delay_profile.taps() is not None and not hasattr(fading, "amplitudes"):
+    is_selective = channel.delay_profile.taps() is not None
+    if is_selective and not hasattr(fading, "amplitudes"):
         yield (
             ("channel", "fading"),
             "expected a fading with a phase (rayleigh, rayleigh_jakes, rician) under the delay "
@@ -124,7 +125,7 @@ def _channel(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             f"expected the key 'k', of which the path loss {kind_of(path_loss)!r} says nothing, "
             "got none; give it in dB",
         )
-    if channel.delay_profile.taps() is not None and scenario.spectrum.resource_blocks is None:
+    if is_selective and scenario.spectrum.resource_blocks is None:
         yield (
             ("spectrum", "resource_blocks"),
             "expected resource blocks, over which a frequency-selective channel varies, got none; "
@@ -159,13 +160,6 @@ def _combining(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             ("transport", "ack_delay"),
             "expected no acknowledgements with `reliability: best_effort`, which sends each packet "
             f"once, got {transport.ack_delay_s:g} s",
-        )
-    link_dbm = getattr(scenario.topology.planner, "link_power_dbm", None)
-    most_dbm = max(group.radio.tx_power_dbm for group in scenario.devices)
-    if link_dbm is not None and link_dbm > most_dbm:
-        yield (
-            ("topology", "planner", "link_power"),
-            f"expected at most the largest tx_power, {most_dbm:g} dBm, got {link_dbm:g} dBm",
         )
 
 
@@ -218,6 +212,13 @@ def _power(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             ("topology", "planner", "power"),
             "expected `transport: {parallel: 1}` with power 'full', which a device has for one "
             f"transfer at a time, got parallel: {show(scenario.transport.parallel)}",
+        )
+    link_dbm = getattr(scenario.topology.planner, "link_power_dbm", None)
+    most_dbm = max(group.radio.tx_power_dbm for group in scenario.devices)
+    if link_dbm is not None and link_dbm > most_dbm:
+        yield (
+            ("topology", "planner", "link_power"),
+            f"expected at most the largest tx_power, {most_dbm:g} dBm, got {link_dbm:g} dBm",
         )
 
 

@@ -10,6 +10,7 @@ import simpy
 from cosim.boundary import Payload
 from cosim.radio.error.base import PacketError
 from cosim.radio.packets import segment_bytes
+from cosim.radio.sharing.base import Division, SharingRule
 from cosim.rng import Draws
 from cosim.scenario.tree import Link, Radio, Spectrum, Transport
 from cosim.sim.network import Network
@@ -94,6 +95,24 @@ class ThresholdError(PacketError):
 
     def probability(self, snr, packet_bits, efficiency):
         return np.where(snr < self.least_snr, 1.0, 0.0)
+
+
+class Turns(SharingRule):
+    """A slot of the whole band to the flow that had the fewest so far; it remembers how many."""
+
+    exclusive: ClassVar[bool] = True
+    slot_s: float | None = 0.001
+
+    def divide(self, demand):
+        turns = np.where(np.isnan(demand.memory), 0.0, demand.memory)
+        shares = np.zeros((demand.num_flows, demand.num_slots, 1))
+        after = np.empty((demand.num_flows, demand.num_slots))
+        for slot in range(demand.num_slots):
+            chosen = int(np.argmin(turns))
+            shares[chosen, slot] = 1.0
+            turns[chosen] += 1.0
+            after[:, slot] = turns
+        return Division(shares, after)
 
 
 class Run:

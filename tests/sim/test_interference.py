@@ -1,13 +1,10 @@
 """Co-channel interference by hand: who disturbs whom, how much, and from when to when."""
 
 import math
-from typing import ClassVar
 
 import numpy as np
 import pytest
-from network_helpers import BOTH, FAST, NO_HEADER, NOISE_W, Run, TableWorld, ThresholdError
-
-from cosim.radio.sharing.base import Division, SharingRule
+from network_helpers import BOTH, FAST, NO_HEADER, NOISE_W, Run, TableWorld, ThresholdError, Turns
 
 CO_CHANNEL = {"interference": "co_channel"}
 POWER_W = 0.2
@@ -111,24 +108,6 @@ def test_power_is_spread_over_the_band_whatever_the_share(engine):
     assert run.flow(2).end_s == pytest.approx(
         40_000 / rate_bps(8e-12, (POWER_W + 0.05) * 2e-12), rel=1e-9
     )
-
-
-class Turns(SharingRule):
-    """One flow after the other has a slot of the whole band."""
-
-    exclusive: ClassVar[bool] = True
-    slot_s: float | None = 0.001
-
-    def divide(self, demand):
-        turns = np.where(np.isnan(demand.memory), 0.0, demand.memory)
-        shares = np.zeros((demand.num_flows, demand.num_slots, 1))
-        after = np.empty((demand.num_flows, demand.num_slots))
-        for slot in range(demand.num_slots):
-            chosen = int(np.argmin(turns))
-            shares[chosen, slot] = 1.0
-            turns[chosen] += 1.0
-            after[:, slot] = turns
-        return Division(shares, after)
 
 
 @BOTH

@@ -5,30 +5,12 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from network_helpers import BOTH, FAST, NO_HEADER, NOISE_W, Run, TableWorld, steady
+from network_helpers import BOTH, FAST, NO_HEADER, NOISE_W, Run, TableWorld, Turns, steady
 
 from cosim.radio.sharing.base import Division, SharingRule
 from cosim.units import Seconds
 
 POWER_W = 0.2
-
-
-class Turns(SharingRule):
-    """A slot of the whole band to the flow that had the fewest so far; it remembers how many."""
-
-    exclusive: ClassVar[bool] = True
-    slot_s: float | None = 0.001
-
-    def divide(self, demand):
-        turns = np.where(np.isnan(demand.memory), 0.0, demand.memory)
-        shares = np.zeros((demand.num_flows, demand.num_slots, 1))
-        after = np.empty((demand.num_flows, demand.num_slots))
-        for slot in range(demand.num_slots):
-            chosen = int(np.argmin(turns))
-            shares[chosen, slot] = 1.0
-            turns[chosen] += 1.0
-            after[:, slot] = turns
-        return Division(shares, after)
 
 
 class BySnr(SharingRule):
