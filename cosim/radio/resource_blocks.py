@@ -72,14 +72,17 @@ def offsets_hz(num_blocks: int, subcarrier_spacing_hz: float) -> Floats:
     return np.asarray(places * block_width_hz(subcarrier_spacing_hz), np.float64)
 
 
-def whole_blocks(shares: Floats, num_blocks: int) -> Ints:
-    """Return how many whole blocks each flow gets, [F, K], by largest remainder.
+def whole_blocks(shares: Floats, num_blocks: int) -> Floats:
+    """Return how many blocks each flow gets, [F, K]: whole ones, unless some take turns.
 
     Each flow gets its quota (share times number of blocks) rounded down; the blocks that are then
     left of what all quotas sum to, rounded down, go one each to the largest fractions (Hamilton's
     method). So no flow is a whole block or more away from its quota, a flow with a share of 0 gets
     none, and who has more of the band has not fewer blocks. Of equal fractions the first flow's
-    goes first. With more flows than blocks some get none.
+    goes first.
+
+    Where a flow would have to do without, there are turns instead: each flow has its quota, and
+    what is not a whole block is a part of the time of blocks that several have together.
 
     Args:
         shares: of the band, at least 0, summing to at most 1, [F, K, 1].
@@ -96,24 +99,32 @@ def whole_blocks(shares: Floats, num_blocks: int) -> Ints:
     order = np.argsort(-fractions, axis=0, kind="stable")
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(len(quotas))[:, np.newaxis], axis=0)
-    return np.asarray(counts + (rank < left), dtype=np.int64)
+    whole = counts + (rank < left)
+    does_without = ((whole == 0.0) & (shares[:, :, 0] > 0.0)).any(axis=0)
+    return np.asarray(np.where(does_without, quotas, whole))
 
 
-def deal(counts: Ints, num_blocks: int) -> Floats:
-    """Return which blocks each flow gets: 1 where it is the flow's and 0 elsewhere, [F, K, C].
+def deal(blocks: Floats, num_blocks: int) -> Floats:
+    """Return what part of each block each flow gets, [F, K, C]: 1 where a whole block is its own.
 
     Distributed over the band for frequency diversity: the flows take their blocks one flow after
     the other in bit-reversed order (0, C/2, C/4, 3C/4, ... where C is a power of 2), of which any
-    run of neighbours is spread over the band.
+    run of neighbours is spread over the band. Last come the blocks of those who take turns, of
+    which each has the same part of all that they have together.
 
     Args:
-        counts: blocks of each flow in each slot, summing over flows to at most C, [F, K].
+        blocks: of each flow in each slot, summing over flows to at most C, [F, K].
         num_blocks: C.
     """
-    end = np.cumsum(counts, axis=0)[:, :, np.newaxis]
-    start = end - counts[:, :, np.newaxis]
+    counts = np.floor(blocks + _ROUNDING)
+    in_turns = np.maximum(blocks - counts, 0.0)
+    together = np.ceil(in_turns.sum(axis=0) - len(blocks) * _ROUNDING)  # [K]
+    end = np.cumsum(np.concatenate([counts, together[np.newaxis]]), axis=0)[:, :, np.newaxis]
+    start = np.concatenate([np.zeros((1, *end.shape[1:])), end[:-1]])
     turn = _turns(num_blocks)
-    return np.asarray((start <= turn) & (turn < end), dtype=np.float64)
+    held = np.asarray((start <= turn) & (turn < end), dtype=np.float64)
+    each = np.divide(in_turns, together, out=np.zeros(blocks.shape), where=together > 0.0)
+    return np.asarray(held[:-1] + each[:, :, np.newaxis] * held[-1])
 
 
 def _turns(num_blocks: int) -> Ints:

@@ -1,8 +1,8 @@
 """Invariants of a run, checked while it runs (`--check`; on in tests).
 
-Time never goes back; the shares of a band sum to at most the band; bits served are bits
-delivered, lost and in flight; every send ends in exactly one outcome. That energy used never falls
-is checked where it is summed, in `energy`.
+Time never goes back; the shares of a band sum to at most the band; a device radiates no more than
+it can; bits served are bits delivered, lost and in flight; every send ends in exactly one outcome.
+That energy used never falls is checked where it is summed, in `energy`.
 """
 
 import math
@@ -16,6 +16,7 @@ from cosim.boundary import Outcome
 from cosim.radio.sampling import tolerance_s
 
 _RELATIVE = 1e-9  # what float64 sums over a whole transfer may differ by, with room
+_LEAST_J = 1e-12
 
 
 class InvariantError(AssertionError):
@@ -61,6 +62,16 @@ class Invariants:
                 f"{served!r} bits served, but {delivered!r} delivered, {lost!r} lost and "
                 f"{in_flight!r} in flight"
             )
+
+    def energy(self, radiated_j: float, most_j: float) -> None:
+        """What a flow radiated is at least 0 and at most its power for as long as it lasted."""
+        if not 0.0 <= radiated_j <= most_j * (1.0 + _RELATIVE) + _LEAST_J:
+            raise InvariantError(f"expected 0 to {most_j!r} J to be radiated, got {radiated_j!r}")
+
+    def power(self, device: int, power_w: float, most_w: float) -> None:
+        """A device radiates at most its greatest power."""
+        if power_w > most_w * (1.0 + _RELATIVE):
+            raise InvariantError(f"device {device} radiates {power_w!r} W of {most_w!r} W")
 
     def opened(self, transfer: int) -> None:
         """Every send is new; transfers are numbered upwards."""

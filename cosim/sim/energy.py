@@ -1,8 +1,10 @@
 """Energy: what each device has used and for what, exactly, and when its battery runs out.
 
-A device's power draw changes only at events (a transfer starts or ends, a training starts or
-ends), so energy is a sum of power x time, and the instant a battery empties is known as soon as
-the draw changes.
+What a device draws to receive, to compute and in idling changes only at events, so that energy is
+a sum of power x time. What it transmits with follows its flows, which may have turns: that energy
+is asked for. A battery is looked at when it can be empty at the earliest, everything that may be
+transmitted taken as such, and again until it is: each time what was left falls by the part of it
+that was used.
 """
 
 import math
@@ -11,10 +13,15 @@ from typing import Literal, get_args
 
 import simpy
 
+from cosim.radio.sampling import tolerance_s
 from cosim.sim.check import InvariantError
 
 Use = Literal["transmit", "receive", "compute", "idle"]
 USES: tuple[Use, ...] = get_args(Use)
+Draw = Literal["receive", "compute", "idle"]
+_DRAWS: tuple[Draw, ...] = get_args(Draw)
+
+_EMPTY = 1e-9  # of a battery: with less than this left it is empty
 
 
 class EnergyMeter:
@@ -24,6 +31,7 @@ class EnergyMeter:
         env: the event loop.
         battery_j: each device's battery; None for one that never empties.
         on_empty: called with a device's number at the instant its battery empties.
+        transmitted_j: returns what a device has drawn until now to transmit.
     """
 
     def __init__(
@@ -31,18 +39,24 @@ class EnergyMeter:
         env: simpy.Environment,
         battery_j: Sequence[float | None],
         on_empty: Callable[[int], None],
+        transmitted_j: Callable[[int], float],
     ) -> None:
         self._env = env
         self._battery_j = [math.inf if level is None else level for level in battery_j]
+        self._capacity_j = list(self._battery_j)
         self._on_empty = on_empty
+        self._transmitted_j = transmitted_j
         devices = len(self._battery_j)
-        self._used_j = {use: [0.0] * devices for use in USES}
-        self._draw_w = {use: [0.0] * devices for use in USES}
-        self._settled_s = {use: [0.0] * devices for use in USES}
+        self._used_j = {draw: [0.0] * devices for draw in _DRAWS}
+        self._draw_w = {draw: [0.0] * devices for draw in _DRAWS}
+        self._settled_s = {draw: [0.0] * devices for draw in _DRAWS}
+        self._most_w = [0.0] * devices  # that transmitting may draw
         self._forecast = [0] * devices  # only the newest forecast of a device counts
 
     def used_for_j(self, use: Use, device: int) -> float:
         """Return the energy that a device has used for one thing until now."""
+        if use == "transmit":
+            return self._transmitted_j(device)
         since_s = self._env.now - self._settled_s[use][device]
         return self._used_j[use][device] + self._draw_w[use][device] * since_s
 
@@ -63,7 +77,7 @@ class EnergyMeter:
         """Return whether a device's battery is at zero."""
         return self.left_j(device) <= 0.0
 
-    def add_draw(self, device: int, power_w: float, use: Use) -> None:
+    def add_draw(self, device: int, power_w: float, use: Draw) -> None:
         """Add to a device's power draw from now on; negative to take it away again."""
         before_j, used_j = self._used_j[use][device], self.used_for_j(use, device)
         if not used_j >= before_j:
@@ -75,27 +89,41 @@ class EnergyMeter:
             raise InvariantError(f"device {device} would draw {draw_w} W for {use}, below zero")
         # What was added and taken away again may leave a rounding error behind.
         self._draw_w[use][device] = draw_w if draw_w > 1e-12 * abs(power_w) else 0.0
-        if self._battery_j[device] < math.inf:
-            self._foresee(device)
+        self._foresee(device)
+
+    def may_transmit(self, device: int, most_w: float) -> None:
+        """Say how much a device draws to transmit from now on, at most."""
+        self._most_w[device] = most_w
+        self._foresee(device)
 
     def _foresee(self, device: int) -> None:
+        if self._battery_j[device] == math.inf:
+            return
         self._forecast[device] += 1
-        left_j = self.left_j(device)
-        draw_w = math.fsum(self._draw_w[use][device] for use in USES)
-        if left_j <= 0:
+        most_w = math.fsum(self._draw_w[draw][device] for draw in _DRAWS) + self._most_w[device]
+        if self._is_as_good_as_empty(device, most_w):
             wait_s = 0.0
-        elif draw_w > 0:
-            wait_s = left_j / draw_w
+        elif most_w > 0.0:
+            wait_s = self.left_j(device) / most_w
         else:
             return
         forecast = self._forecast[device]
         timeout = self._env.timeout(wait_s)
-        timeout.callbacks.append(lambda _: self._run_out(device, forecast))
+        timeout.callbacks.append(lambda _: self._look(device, forecast, most_w))
 
-    def _run_out(self, device: int, forecast: int) -> None:
+    def _is_as_good_as_empty(self, device: int, most_w: float) -> bool:
+        """Return whether so little is left that it is rounding, or gone within an instant."""
+        least_j = max(_EMPTY * self._capacity_j[device], most_w * tolerance_s(self._env.now))
+        return self.left_j(device) <= least_j
+
+    def _look(self, device: int, forecast: int, most_w: float) -> None:
+        """Look at a battery that may be empty."""
         if forecast != self._forecast[device]:
-            return  # the draw has changed since
-        # Rounding may leave the sum a hair below the battery; from now on it is empty.
+            return  # what it may draw has changed since
+        if not self._is_as_good_as_empty(device, most_w):
+            self._foresee(device)
+            return
+        # From now on it is empty, whatever rounding has left.
         self._battery_j[device] = min(
             self._battery_j[device],
             math.fsum(self.used_for_j(use, device) for use in USES),

@@ -27,6 +27,7 @@ from cosim.sim.engines.flow import Airing, Flow, Receiver, Uniforms
 from cosim.sim.engines.packet_train import PacketTrain
 from cosim.sim.engines.per_packet import PerPacket
 from cosim.sim.transfers import Sending
+from cosim.units import dbm_to_watts
 from cosim.world.world import World
 
 _ENGINES: dict[str, type[Engine]] = {"packet_train": PacketTrain, "per_packet": PerPacket}
@@ -45,7 +46,7 @@ class Medium:
         draws: the random numbers of losses.
         aired: called with a sending whose round has left the air by itself; its `airing` is set.
         record: whether the times of packets will be asked for.
-        on_air: called with a device and the change of its radiated power in watts.
+        on_transmit: called with a device and the change of the number of flows that it sends.
         on_receive: called with a device and the change of the number of flows that it receives.
         is_base: whether each device is a base station, [num_devices]; None for no base stations.
         reach_m: how far co-channel interference reaches.
@@ -64,7 +65,7 @@ class Medium:
         *,
         aired: Callable[[Sending], None],
         record: bool,
-        on_air: Callable[[int, float], None] | None,
+        on_transmit: Callable[[int, int], None] | None,
         on_receive: Callable[[int, int], None] | None,
         is_base: Sequence[bool] | None,
         reach_m: float,
@@ -78,7 +79,7 @@ class Medium:
         self._has_interference = spectrum.interference == "co_channel"
         self._draws = draws
         self._aired = aired
-        self._on_air = on_air
+        self._on_transmit = on_transmit
         self._on_receive = on_receive
         self._max_attempts = attempts_allowed(transport.reliability, transport.max_attempts)
         if transport.ack_delay_s > 0.0:  # one attempt in each round
@@ -92,6 +93,7 @@ class Medium:
             env,
             self._engine,
             air,
+            [dbm_to_watts(radio.tx_power_dbm) for radio in radios],
             reach_m=reach_m if self._has_interference else None,
             distance_m=world.distance_m,
             invariants=invariants,
@@ -104,6 +106,8 @@ class Medium:
             limit_bytes=transport.queue_bytes,
         )
         self._sendings: dict[Flow, Sending] = {}  # that are on the air
+        self._sent_by: dict[int, dict[Flow, None]] = {}  # likewise, by device
+        self._settled_j = [0.0] * len(radios)  # radiated by flows that have left the air
         self._finest_s: dict[int, float] = {}  # by receiver, of links with whatever device
 
     def set_clusters(self, cluster: ArrayLike) -> None:
@@ -121,6 +125,11 @@ class Medium:
         else:
             sending.request = self._request(sending)
             self._admission.ask(sending.request)
+
+    def radiated_j(self, device: int) -> float:
+        """Return what a device has radiated until now."""
+        on_air = self._sent_by.get(device, ())
+        return self._settled_j[device] + math.fsum(self._engine.radiated_j(flow) for flow in on_air)
 
     def progress(self, sending: Sending) -> Airing:
         """Return what the round on the air has come to; it goes on."""
@@ -154,7 +163,7 @@ class Medium:
                 for number, dst in zip(sending.members, receivers, strict=True)
             ),
             packets=sending.round_packets(),
-            power_w=sending.power_w,
+            wanted_power_w=sending.power_w,
             start_s=now_s,
             deadline_s=sending.deadline_s,
             delay_s=sending.delay_s,
@@ -175,6 +184,7 @@ class Medium:
         sending.flow = self.flow(sending)
         sending.is_on_air = True
         self._sendings[sending.flow] = sending
+        self._sent_by.setdefault(sending.src, {})[sending.flow] = None
         self._band.join(sending.flow)
         self._tell(sending, 1)
 
@@ -188,7 +198,10 @@ class Medium:
     def _release(self, sending: Sending) -> None:
         """Give a sending's share, power and place back."""
         assert sending.flow is not None
+        assert sending.airing is not None
         del self._sendings[sending.flow]
+        del self._sent_by[sending.src][sending.flow]
+        self._settled_j[sending.src] += sending.airing.radiated_j
         self._band.leave(sending.flow)
         self._tell(sending, -1)
         sending.is_on_air = False
@@ -197,8 +210,8 @@ class Medium:
 
     def _tell(self, sending: Sending, change: int) -> None:
         """Tell who keeps the books of energy that a sending goes on or leaves the air."""
-        if self._on_air is not None:
-            self._on_air(sending.src, change * sending.power_w)
+        if self._on_transmit is not None:
+            self._on_transmit(sending.src, change)
         if self._on_receive is not None:
             for number in sending.members:
                 if not sending.is_closed[number]:

@@ -45,7 +45,7 @@ class Network:
             many transfers went before between them, so that methods see the same losses.
         on_flow: called with the record of each transfer that ends.
         on_packets: called with the records of its packets, before `on_flow`; None records none.
-        on_air: called with a device and the change of its radiated power in watts.
+        on_transmit: called with a device and the change of the number of flows that it sends.
         on_receive: called with a device and the change of the number of flows that it receives.
         is_base: whether each device is a base station, [num_devices]; None for no base stations.
         reach_m: how far co-channel interference reaches.
@@ -67,7 +67,7 @@ class Network:
         *,
         on_flow: Callable[[FlowRecord], None],
         on_packets: Callable[[PacketRecord], None] | None = None,
-        on_air: Callable[[int, float], None] | None = None,
+        on_transmit: Callable[[int, int], None] | None = None,
         on_receive: Callable[[int, int], None] | None = None,
         is_base: Sequence[bool] | None = None,
         reach_m: float = math.inf,
@@ -93,7 +93,7 @@ class Network:
             draws,
             aired=self._aired,
             record=on_packets is not None,
-            on_air=on_air,
+            on_transmit=on_transmit,
             on_receive=on_receive,
             is_base=is_base,
             reach_m=reach_m,
@@ -134,7 +134,8 @@ class Network:
 
         Args:
             payload: what to send, and from whom to whom.
-            power_w: transmit power, above 0.
+            power_w: transmit power, above 0; a device whose flows want more than its greatest
+                power together gives each the same fraction of what it wants.
 
         Returns:
             An event that triggers with the `Delivery`, whatever becomes of the transfer.
@@ -153,7 +154,8 @@ class Network:
 
         Args:
             payloads: the same bytes for each receiver, all from one device.
-            power_w: transmit power, above 0.
+            power_w: transmit power, above 0; a device whose flows want more than its greatest
+                power together gives each the same fraction of what it wants.
 
         Returns:
             An event for each receiver, as `send` returns.
@@ -203,6 +205,14 @@ class Network:
         else:
             self._medium.ask(sending)
         return tuple(transfers)
+
+    def radiated_j(self, device: int) -> float:
+        """Return the energy that a device has radiated until now.
+
+        It is transmit power integrated over the time in which something is sent: not while a flow
+        has no share of its band, nor while its rate is 0.
+        """
+        return self._medium.radiated_j(device)
 
     def abort(self, transfer: Transfer) -> None:
         """End a transfer now, unless it has ended.
@@ -360,6 +370,8 @@ class Network:
             return
         self._invariants.ordered(flow.start_s, airing.end_s, self._env.now)
         through = airing.delivered_by(airing.end_s).all(axis=0)
+        most_j = flow.wanted_power_w * (airing.end_s - flow.start_s)
+        self._invariants.energy(airing.radiated_j, most_j)
         self._invariants.bits(
             served=airing.served_bits,
             delivered=float(flow.packets.bits()[through].sum()),

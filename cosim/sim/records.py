@@ -16,7 +16,8 @@ class FlowRecord:
         payload_bits: application bits, without headers.
         num_attempts: attempts begun.
         num_lost: packets that did not arrive, for whatever reason.
-        energy_j: transmit power times time on the air.
+        energy_j: what was radiated over the amplifier's efficiency: transmit power integrated over
+            the time in which something was sent.
         air_bits: bits on the air, headers and repeated attempts counted.
         delivered_bits: application bits of the packets that arrived.
     """

@@ -23,6 +23,7 @@ from cosim.sim.network import Network
 from cosim.sim.observer import Observer, RoundRecord
 from cosim.sim.records import FlowRecord, PacketRecord
 from cosim.sim.replan import Replanner
+from cosim.units import dbm_to_watts
 from cosim.world.world import World
 
 BACKGROUND = "background"
@@ -77,7 +78,10 @@ class Simulation:
         self._evaluated_s, self._evaluated_round = -math.inf, -1
         self._left = [self.env.event() for _ in self.groups]
         self.energy = EnergyMeter(
-            self.env, [group.battery_j for group in self.groups], self._battery_empty
+            self.env,
+            [group.battery_j for group in self.groups],
+            self._battery_empty,
+            self._transmitted_j,
         )
         self.network = Network(
             self.env,
@@ -89,7 +93,7 @@ class Simulation:
             self.draws,
             on_flow=self._record_flow,
             on_packets=self._record_packets if scenario.record.packets else None,
-            on_air=self._transmits,
+            on_transmit=self._transmits,
             on_receive=self._receives,
             is_base=self.is_base.tolist(),
             reach_m=scenario.channel.range_m,
@@ -98,7 +102,8 @@ class Simulation:
         self.replanner = Replanner(
             self.env, scenario, self.groups, world, learner, self.alive, self._record_plan
         )
-        self._num_receiving = [0] * len(self.groups)
+        self._num_sent = [0] * len(self.groups)  # flows on the air
+        self._num_received = [0] * len(self.groups)
         for device in self.alive_devices():
             self._take_part(device)
         for number, (enter_s, leave_s) in enumerate(zip(world.enter_s, world.leave_s, strict=True)):
@@ -206,15 +211,23 @@ class Simulation:
         if self.energy.is_empty(device):
             self._battery_empty(device)
 
-    def _transmits(self, device: int, radiated_w: float) -> None:
-        """A device's radiated power changes."""
-        efficiency = self.groups[device].radio.amplifier_efficiency
-        self.energy.add_draw(device, radiated_w / efficiency, "transmit")
+    def _transmits(self, device: int, change: int) -> None:
+        """The number of flows that a device sends changes."""
+        before = self._num_sent[device]
+        self._num_sent[device] = before + change
+        if before == 0 or before + change == 0:
+            radio = self.groups[device].radio
+            most_w = dbm_to_watts(radio.tx_power_dbm) / radio.amplifier_efficiency
+            self.energy.may_transmit(device, most_w if before == 0 else 0.0)
+
+    def _transmitted_j(self, device: int) -> float:
+        """Return what a device's amplifier has drawn until now."""
+        return self.network.radiated_j(device) / self.groups[device].radio.amplifier_efficiency
 
     def _receives(self, device: int, change: int) -> None:
         """The number of flows that a device receives changes."""
-        before = self._num_receiving[device]
-        self._num_receiving[device] = before + change
+        before = self._num_received[device]
+        self._num_received[device] = before + change
         began, ended = before == 0, before + change == 0
         power_w = self.groups[device].radio.receive_power_w
         if began != ended and power_w > 0.0:

@@ -95,9 +95,9 @@ class Sending:
         self._collected: Floats | None = None  # [R, num], likewise
         self._times: PacketTimes | None = None  # of all packets, likewise
         self._num_attempts = 0  # in the rounds before
-        self._booked = (0.0, 0.0)  # bits and seconds on the air of this round that are divided up
+        self._booked = (0.0, 0.0)  # bits and joules of this round that are divided up
         self._air_bits = [0.0] * len(self.payloads)  # each receiver's part of all until then
-        self._air_s = [0.0] * len(self.payloads)
+        self._radiated_j = [0.0] * len(self.payloads)
 
     @property
     def number(self) -> int:
@@ -172,14 +172,14 @@ class Sending:
 
     def book(self) -> None:
         """Divide what was spent since the last time among the receivers that are open."""
-        if self.airing is None or self.flow is None:
+        if self.airing is None:
             return
-        spent = (self.airing.served_bits, self.airing.end_s - self.flow.start_s)
-        bits, air_s = spent[0] - self._booked[0], spent[1] - self._booked[1]
+        spent = (self.airing.served_bits, self.airing.radiated_j)
+        bits, radiated_j = spent[0] - self._booked[0], spent[1] - self._booked[1]
         receivers = self.open_receivers()
         for receiver in receivers:
             self._air_bits[receiver] += bits / len(receivers)
-            self._air_s[receiver] += air_s / len(receivers)
+            self._radiated_j[receiver] += radiated_j / len(receivers)
         self._booked = spent
 
     def _of_round(self) -> tuple[Ints, Ints]:
@@ -259,7 +259,7 @@ class Sending:
             num_attempts=attempts,
             num_lost=self.packets.num - num_arrived,
             outcome=outcome,
-            energy_j=self.power_w / efficiency * self._air_s[receiver],
+            energy_j=self._radiated_j[receiver] / efficiency,
             air_bits=self._air_bits[receiver],
             delivered_bits=8.0 * _arrived_bytes(payload, arrived, num_arrived),
         )

@@ -73,16 +73,18 @@ def counts_of(*shares, num_blocks):
     [
         ((1.0,), 52, [52]),
         ((1 / 3, 1 / 3, 1 / 3), 52, [18, 17, 17]),
-        ((0.25, 0.25, 0.5), 2, [1, 0, 1]),
+        ((0.25, 0.25, 0.5), 2, [0.5, 0.5, 1]),  # two take turns
         ((0.1, 0.6, 0.3), 5, [1, 3, 1]),  # quotas .5, 3, 1.5: the tie goes to the first
         ((0.0, 1.0), 7, [0, 7]),
         ((0.5, 0.25), 4, [2, 1]),  # a quarter of the band is nobody's
-        ((0.24, 0.24), 4, [1, 0]),  # 1.92 blocks are one
-        ((0.1,) * 10, 3, [1, 1, 1, 0, 0, 0, 0, 0, 0, 0]),
+        ((0.24, 0.24), 4, [0.96, 0.96]),
+        ((0.3, 0.3), 4, [1, 1]),  # 2.4 blocks are two
+        ((0.06, 0.94), 5, [0.3, 4.7]),  # the fifth block in turns
+        ((0.1,) * 10, 3, [0.3] * 10),
     ],
 )
 def test_whole_blocks_by_hand(shares, num, expected):
-    np.testing.assert_array_equal(counts_of(*shares, num_blocks=num), expected)
+    np.testing.assert_allclose(counts_of(*shares, num_blocks=num), expected, rtol=1e-12)
 
 
 @st.composite
@@ -99,15 +101,28 @@ def divisions(draw):
 
 @given(divisions())
 def test_no_block_is_lost_or_given_twice(division):
+    """All that the quotas sum to, rounded down; and to the last bit where some take turns."""
     shares, num = division
-    counts = whole_blocks(shares, num)
-    expected = np.floor(shares[:, :, 0].sum(axis=0) * num + 1e-7)
-    np.testing.assert_array_equal(counts.sum(axis=0), expected)
-    dealt = deal(counts, num)
+    blocks = whole_blocks(shares, num)
+    total = shares[:, :, 0].sum(axis=0) * num
+    in_turns = (blocks % 1.0 != 0.0).any(axis=0)
+    expected = np.where(in_turns, total, np.floor(total + 1e-7))
+    np.testing.assert_allclose(blocks.sum(axis=0), expected, atol=1e-7)
+    dealt = deal(blocks, num)
     assert dealt.shape == (len(shares), shares.shape[1], num)
-    assert np.isin(dealt, (0.0, 1.0)).all()
-    assert dealt.sum(axis=0).max(initial=0.0) <= 1
-    np.testing.assert_array_equal(dealt.sum(axis=2), counts)
+    assert np.isin(dealt[:, ~in_turns], (0.0, 1.0)).all()
+    assert dealt.sum(axis=0).max(initial=0.0) <= 1 + 1e-9
+    np.testing.assert_allclose(dealt.sum(axis=2), blocks, atol=1e-7)
+
+
+@given(divisions())
+def test_nobody_with_a_share_does_without(division):
+    shares, num = division
+    blocks, quotas = whole_blocks(shares, num), shares[:, :, 0] * num
+    assert (blocks > 0.0)[quotas > 1e-8].all()
+    # Turns are for want of blocks: where each flow has a whole one, all blocks are whole.
+    each_has_one = ((quotas >= 1.0) | (quotas == 0.0)).all(axis=0)
+    assert (blocks[:, each_has_one] % 1.0 == 0.0).all()
 
 
 @given(divisions())

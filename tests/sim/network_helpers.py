@@ -136,7 +136,7 @@ class Run:
         **transport,
     ):
         self.env = simpy.Environment()
-        self.flows, self.packets, self.on_air, self.deliveries = [], [], [], {}
+        self.flows, self.packets, self.sends, self.deliveries = [], [], [], {}
         self.receives = []
         self.transport = Transport.model_validate(
             {"engine": engine, "propagation": False} | transport
@@ -144,14 +144,14 @@ class Run:
         self.network = Network(
             self.env,
             world,
-            radios or [Radio()] * world.num_devices,
+            radios or [Radio(tx_power_dbm=40.0)] * world.num_devices,
             Spectrum.model_validate(dict(spectrum)),
             Link.model_validate({"rate": rate, "error": error, "combining": combining}),
             self.transport,
             Draws(seed),
             on_flow=self.flows.append,
             on_packets=self.packets.append if packets else None,
-            on_air=lambda device, power_w: self.on_air.append((self.env.now, device, power_w)),
+            on_transmit=lambda device, change: self.sends.append((self.env.now, device, change)),
             on_receive=lambda device, change: self.receives.append((self.env.now, device, change)),
             is_base=is_base,
             reach_m=reach_m,

@@ -7,9 +7,13 @@ from cosim.sim.check import InvariantError
 from cosim.sim.energy import EnergyMeter
 
 
-def meter_with(env, *battery_j):
+def meter_with(env, *battery_j, transmitted_j=lambda device: 0.0):
     emptied = []
-    return EnergyMeter(env, battery_j, lambda device: emptied.append((env.now, device))), emptied
+
+    def on_empty(device):
+        emptied.append((env.now, device))
+
+    return EnergyMeter(env, battery_j, on_empty, transmitted_j), emptied
 
 
 def test_energy_is_power_times_time():
@@ -88,3 +92,37 @@ def test_used_energy_that_falls_is_a_defect():
     meter._draw_w["compute"][0] = -1.0
     with pytest.raises(InvariantError, match=r"used 0\.0 J, and then -2\.0 J"):
         meter.add_draw(0, 1.0, "compute")
+
+
+@pytest.mark.parametrize("every", [1.0, 0.25])
+@pytest.mark.parametrize("battery_j", [2.0, 2e-6])
+def test_a_battery_lasts_as_long_as_the_turns_of_who_transmits(battery_j, every):
+    """4 W on for a part of each period: empty when the turns sum to a battery, 1e-9 early at most.
+
+    The periods are of 10 ms, and of a millionth for the millionth battery.
+    """
+    env = simpy.Environment()
+    period_s = 0.01 * battery_j
+
+    def transmitted_j(device):
+        turns, within = divmod(env.now / period_s, 1.0)
+        return 4.0 * period_s * (turns * every + min(within, every))
+
+    meter, emptied = meter_with(env, battery_j, transmitted_j=transmitted_j)
+    meter.may_transmit(0, 4.0)
+    env.run()
+    periods = battery_j / (4.0 * period_s * every)  # whole ones, or the last ends with its turn
+    end_s = period_s * (periods if every == 1.0 else periods - 1 + every)
+    assert emptied == [(pytest.approx(end_s, rel=1e-8), 0)]
+    assert meter.left_j(0) == pytest.approx(0.0, abs=1e-9 * battery_j)
+
+
+def test_a_battery_that_nothing_is_taken_from_is_looked_at_and_left():
+    env = simpy.Environment()
+    meter, emptied = meter_with(env, 1.0)
+    meter.may_transmit(0, 4.0)
+    env.run(until=10)
+    meter.may_transmit(0, 0.0)
+    env.run()
+    assert emptied == []
+    assert meter.left_j(0) == 1.0

@@ -11,6 +11,7 @@ from network_helpers import LogisticError, Run, TableWorld, ThresholdError
 
 from cosim.radio.rate.base import Rate
 from cosim.radio.sharing.base import Division, SharingRule
+from cosim.scenario.tree import Radio
 
 NUM_DEVICES = 4
 # Gains at which a 10 MHz band carries from nothing to some 100 Mbps at 0.2 W.
@@ -76,6 +77,7 @@ class Reported(Rate):
         return 0.0025
 
 
+BLOCKS = [None, *({"spacing": "15 kHz", "count": count} for count in (5, 2))]
 RULES = [
     "equal",
     TurnByTurn(),
@@ -127,13 +129,14 @@ def settings_of_runs(draw):
         "seed": draw(st.integers(0, 2**16)),
         "combining": draw(st.sampled_from(["none", "chase"])),
         "is_base": draw(st.sampled_from([None, [False, True, False, True]])),
+        "radios": [Radio(tx_power_dbm=draw(st.sampled_from([40.0, 23.0, 15.0])))] * NUM_DEVICES,
         "reach_m": draw(st.sampled_from([math.inf, 40.0])),
         "spectrum": {
             "domain": draw(st.sampled_from(["per_transmitter", "per_cluster", "per_cell"])),
             "interference": draw(st.sampled_from(["none", "co_channel"])),
             "duplex": draw(st.sampled_from(["full", "half"])),
             "rule": draw(st.sampled_from(RULES)),
-            "resource_blocks": draw(st.sampled_from([None, {"spacing": "15 kHz", "count": 5}])),
+            "resource_blocks": draw(st.sampled_from(BLOCKS)),
         },
         "parallel": draw(st.sampled_from([None, 1, 2])),
         "queue": draw(st.sampled_from([None, "3000 B"])),

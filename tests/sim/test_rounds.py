@@ -36,9 +36,8 @@ def test_lost_packets_wait_for_the_acknowledgement(engine):
     # On the air for 3 + 1 + 1 ms; it waits without radiating.
     assert record.energy_j == pytest.approx(0.005)
     assert record.air_bits == pytest.approx(40_000)
-    changes = [(pytest.approx(t), p) for t, _, p in run.on_air]
-    assert changes == [(0, 1.0), (0.003, -1.0), (0.005, 1.0), (0.006, -1.0), (0.008, 1.0),
-                       (0.009, -1.0)]  # fmt: skip
+    changes = [(pytest.approx(t), change) for t, _, change in run.sends]
+    assert changes == [(0, 1), (0.003, -1), (0.005, 1), (0.006, -1), (0.008, 1), (0.009, -1)]
 
 
 @BOTH
@@ -148,7 +147,7 @@ def test_abort_while_it_waits_for_the_acknowledgement(engine):
     assert run.flow(0).outcome == "aborted"
     assert run.deliveries[0][1].arrived.tolist() == [True, False, True]
     assert run.flow(0).end_s == 0.004
-    assert len(run.on_air) == 2
+    assert len(run.sends) == 2
 
 
 @BOTH

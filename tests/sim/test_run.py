@@ -80,7 +80,7 @@ def test_a_device_without_neighbours_trains_alone_and_the_round_goes_on(run_netw
 
 def test_a_channel_without_rate_expires_every_transfer(run_network):
     run = run_network(
-        channel={"path_loss": {"kind": "log_distance", "exponent": 60.0}},
+        channel={"path_loss": {"kind": "log_distance", "exponent": 20.0}},
         link={"rate": "shannon"},
         transport={"deadline": "5 s"},
         duration="2 rounds",

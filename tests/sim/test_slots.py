@@ -135,14 +135,38 @@ def test_a_band_of_blocks_is_as_wide_as_they_are(engine):
 
 @BOTH
 def test_more_flows_than_blocks(engine):
-    """Two blocks, three flows: the third waits until one of the others is through."""
+    """Two blocks, three flows: each has two thirds of the time of a block; then each has one.
+
+    At 1000 bytes/ms for all of the band. What a flow radiates, it radiates in its turns.
+    """
     spectrum = {"resource_blocks": {"count": 2}}
     run = Run(steady(), engine=engine, rate=FAST, spectrum=spectrum, **NO_HEADER)
     run.send(0, 1, 1000)
     run.send(0, 2, 2000)
     run.send(0, 3, 500)
     run.env.run()
-    np.testing.assert_allclose(run.ends_s(), [0.002, 0.0035, 0.003], rtol=1e-9)
+    first_s = 0.5 / 1000 * 3
+    second_s = first_s + 0.5 / 500
+    third_s = second_s + 1.0 / 1000
+    np.testing.assert_allclose(run.ends_s(), [second_s, third_s, first_s], rtol=1e-9)
+    turns_s = 2 / 3 * first_s
+    on_s = np.array([turns_s + second_s - first_s, turns_s + third_s - first_s, turns_s])
+    energy_j = [run.flow(number).energy_j for number in range(3)]
+    np.testing.assert_allclose(energy_j, 0.2 * on_s, rtol=1e-9)
+
+
+@BOTH
+def test_a_turn_has_the_snr_of_a_block(engine):
+    """Four flows on two blocks: half of the time the rate of half a band, at twice the SNR."""
+    spectrum = {"resource_blocks": {"count": 2}, "domain": "per_cell"}
+    run = Run(TableWorld(8, [1e-12]), engine=engine, spectrum=spectrum, **NO_HEADER)
+    for number in range(4):
+        run.send(number, number + 4, 1000, POWER_W)
+    run.env.run()
+    width_hz = 2 * 180e3
+    snr = POWER_W * 1e-12 / (NOISE_W / 10e6 * width_hz)
+    rate_bps = 0.5 * (width_hz / 2) * math.log2(1 + snr / 0.5)
+    np.testing.assert_allclose(run.ends_s(), 8000 / rate_bps, rtol=1e-9)
 
 
 @BOTH

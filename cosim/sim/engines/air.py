@@ -5,9 +5,12 @@ With all of the band a flow has the SNR (with interference)
     sinr = p g / (B (N0 F + I)),   I = sum over interferers of p_i g_i / B
 
 On a share s of the band its power is all in the share, and noise and interference are those of the
-share: its SNR is sinr / s. The power of an interferer is spread over the whole band on average,
-whatever its share is; where a rule lets one flow at a time transmit, it is the average over the
-flows of its domain.
+share: its SNR is sinr / s. Where the band has resource blocks, a share of less than one is a whole
+block for some of the time, its duty: it then has the SNR of a block, its rate is that of a block
+times the duty, and it radiates for as long. Turns are so short that only their mean counts.
+
+The power of an interferer is spread over the whole band on average, whatever its share is, and also
+while its rate is 0; where flows take turns, it is the average over the flows of its domain.
 
 Arrays have the axes [R, K, C]: receivers, channel samples, resource blocks (C = 1 where the channel
 is flat over the band).
@@ -30,6 +33,8 @@ from cosim.sim.engines.flow import Flow
 from cosim.world.world import World
 
 Floats = NDArray[np.float64]
+
+_ALWAYS = 1.0  # the duty of who does not take turns
 
 
 class _Samples:
@@ -110,11 +115,13 @@ class Conditions:
         rate_bps: [K].
         efficiency: of the modulation in use, bit/s/Hz, [K]; 0 where nothing is sent, and
             everywhere if losses do not depend on it.
+        duty: fraction of the time in which the share is held, [K] or the same for all samples.
     """
 
     snr: Floats
     rate_bps: Floats
     efficiency: Floats
+    duty: Floats | float
 
 
 class Air:
@@ -191,9 +198,30 @@ class Air:
         """Return the power of each transmitter that disturbs a flow."""
         power_w: dict[int, float] = {}
         for other in flow.interferers:
-            turns = self._num_flows[other.domain] if self.rule.exclusive else 1
-            power_w[other.src] = power_w.get(other.src, 0.0) + other.power_w / turns
+            on_average_w = other.power_w * self._activity(self._num_flows[other.domain])
+            power_w[other.src] = power_w.get(other.src, 0.0) + on_average_w
         return power_w
+
+    def takes_turns(self, domain: int) -> bool:
+        """Return whether the flows of a domain, or one more, take turns."""
+        num_flows = self._num_flows.get(domain, 0)
+        return self.rule.exclusive or (self._num_blocks or math.inf) <= num_flows
+
+    def _activity(self, num_flows: int) -> float:
+        """Return the fraction of the time in which each of a domain's flows is on, on average.
+
+        Where a rule gives each of C blocks that fade by themselves to any of F flows, a flow has
+        one or more with probability 1 - (1 - 1/F)^C.
+        """
+        if self.rule.exclusive:
+            num_fading = 1 if self._block_offsets_hz is None else len(self._block_offsets_hz)
+            return 1.0 - (1.0 - 1.0 / num_flows) ** num_fading
+        return 1.0 if self._num_blocks is None else min(1.0, self._num_blocks / num_flows)
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether a domain's flows never radiate at the same time."""
+        return self.rule.exclusive and self._block_offsets_hz is None
 
     def conditions(
         self,
@@ -211,28 +239,35 @@ class Air:
                 band by sample, [K, 1].
             offset_db: of the outer loop.
         """
-        if isinstance(share, float):
-            if share <= 0.0:
-                return self._nothing(sinr)
-            snr = self._on_share(sinr, share, None)
-            worst = self._worst(snr if known is sinr else self._on_share(known, share, None))
-            rate_bps = self.rate.bps(worst, share * self.bandwidth_hz, share, offset_db)
-            efficiency = self._efficiency(rate_bps, share * self.bandwidth_hz)
-        else:
-            total = share.mean(axis=1)  # [K]
-            if not total.any():
-                return self._nothing(sinr)
-            snr = self._on_share(sinr, total, share)
-            worst = self._worst(snr if known is sinr else self._on_share(known, total, share))
-            has = total > 0.0
-            rate_bps = self.rate.bps(worst, total * self.bandwidth_hz, total, offset_db)
-            rate_bps = np.where(has, rate_bps, 0.0)
-            efficiency = self._efficiency(rate_bps, total * self.bandwidth_hz)
+        total, blocks = (share, None) if isinstance(share, float) else (share.mean(axis=1), share)
+        if not np.any(total):
+            return self._nothing(sinr)
+        width, duty = self._when_on(total)
+        snr = self._on_share(sinr, width, blocks)
+        worst = self._worst(snr if known is sinr else self._on_share(known, width, blocks))
+        rate_bps = self.rate.bps(worst, width * self.bandwidth_hz, width, offset_db)
+        if blocks is not None:
+            rate_bps = np.where(total > 0.0, rate_bps, 0.0)
+        efficiency = self._efficiency(rate_bps, width * self.bandwidth_hz)
+        if duty is not _ALWAYS:
+            rate_bps = rate_bps * duty
         if self.invariants is not None and not (
             np.isfinite(rate_bps).all() and (rate_bps >= 0.0).all()
         ):
             raise InvariantError(f"rates must be finite and >= 0, got {rate_bps} at SNR {worst}")
-        return Conditions(snr, rate_bps, efficiency)
+        return Conditions(snr, rate_bps, efficiency, duty)
+
+    def _when_on(self, share: float | Floats) -> tuple[float | Floats, float | Floats]:
+        """Return what part of the band is held at once, and for what part of the time."""
+        if self._num_blocks is None:
+            return share, _ALWAYS
+        block = 1.0 / self._num_blocks
+        if isinstance(share, float):
+            return (share, _ALWAYS) if share >= block else (block, share / block)
+        if np.all((share >= block) | (share == 0.0)):
+            return share, _ALWAYS
+        width = np.where(share > 0.0, np.maximum(share, block), 0.0)
+        return width, np.where(share > 0.0, np.minimum(share / block, 1.0), 0.0)
 
     def _efficiency(self, rate_bps: Floats, bandwidth_hz: float | Floats) -> Floats:
         if not self.error.depends_on_snr:
@@ -241,17 +276,23 @@ class Air:
 
     def _nothing(self, sinr: Floats) -> Conditions:
         num = sinr.shape[1]
-        return Conditions(np.zeros(sinr.shape[:2]), np.zeros(num), np.zeros(num))
+        return Conditions(np.zeros(sinr.shape[:2]), np.zeros(num), np.zeros(num), 0.0)
 
-    def _on_share(self, sinr: Floats, total: float | Floats, blocks: Floats | None) -> Floats:
-        """Return the SNR [..., K] on a share of the band, of which `blocks` [..., K, C] is held."""
+    def _on_share(self, sinr: Floats, width: float | Floats, blocks: Floats | None) -> Floats:
+        """Return the SNR [..., K] on a part of the band.
+
+        Args:
+            sinr: with all of the band, [..., K, C].
+            width: of the part, relative to the band, [..., K]; nothing is sent where it is 0.
+            blocks: shares of the resource blocks in it, [..., K, C]; None, or C = 1, for all.
+        """
         if sinr.shape[-1] == 1:
             flat = sinr[..., 0]
-            if isinstance(total, float):
-                return flat if total == 1.0 else flat / total
-            return np.divide(flat, total, out=np.zeros(flat.shape), where=total > 0.0)
-        width = np.asarray(total)[..., np.newaxis]
-        snr = np.divide(sinr, width, out=np.zeros(sinr.shape), where=width > 0.0)
+            if isinstance(width, float):
+                return flat if width == 1.0 else flat / width
+            return np.divide(flat, width, out=np.zeros(flat.shape), where=width > 0.0)
+        part = np.asarray(width)[..., np.newaxis]
+        snr = np.divide(sinr, part, out=np.zeros(sinr.shape), where=part > 0.0)
         if blocks is None or blocks.shape[-1] == 1:
             return self.rate.effective_snr(snr, None)
         return self.rate.effective_snr(snr, blocks)
@@ -290,18 +331,33 @@ class Air:
         """
         offsets_db = np.array(offset_db)[:, np.newaxis] if any(offset_db) else 0.0
 
-        found: list[Floats] = []
+        seen: list[Sequence[Floats]] = []
+        worst: list[Floats] = []
+
+        def at_receivers() -> Sequence[Floats]:
+            if not seen:
+                seen.append(known())
+            return seen[0]
 
         def snr() -> Floats:
-            if not found:
-                found.append(np.stack([each.min(axis=0) for each in known()]))
-            return found[0]
+            if not worst:
+                worst.append(np.stack([each.min(axis=0) for each in at_receivers()]))
+            return worst[0]
+
+        def on_share(width: Floats, shares: Floats) -> Floats:
+            several = any(len(flow.receivers) > 1 for flow in flows)
+            if not several or self._block_offsets_hz is None:
+                return self._on_share(snr(), width, shares)
+            # Which receiver is the worst depends on the blocks that are held.
+            ends = zip(at_receivers(), width, shares, strict=True)
+            return np.stack([self._worst(self._on_share(*each)) for each in ends])
 
         def rate_bps(shares: Floats) -> Floats:
             total = shares.mean(axis=2)  # [F, K]
-            on_share = self._on_share(snr(), total, shares)
-            rates = self.rate.bps(on_share, total * self.bandwidth_hz, total, offsets_db)
-            return np.where(total > 0.0, rates, 0.0)
+            width, duty = self._when_on(total)
+            on = np.asarray(width)
+            rates = self.rate.bps(on_share(on, shares), on * self.bandwidth_hz, on, offsets_db)
+            return np.where(total > 0.0, rates * duty, 0.0)
 
         division = self.rule.divide(
             Demand(
@@ -316,11 +372,11 @@ class Air:
         )
         shares = division.shares
         if self._num_blocks is not None and shares.shape[2] == 1:
-            counts = whole_blocks(shares, self._num_blocks)
+            blocks = whole_blocks(shares, self._num_blocks)
             if self._block_offsets_hz is None:
-                shares = counts[:, :, np.newaxis] / self._num_blocks
+                shares = blocks[:, :, np.newaxis] / self._num_blocks
             else:
-                shares = deal(counts, self._num_blocks)
+                shares = deal(blocks, self._num_blocks)
         if self.invariants is not None:
             self.invariants.shares(shares, len(flows))
         return Division(shares, division.memory)

@@ -3,9 +3,12 @@
 All that starts and ends at one instant is taken in once, at the end of that instant: bands are
 divided again where flows have started or ended, and with co-channel interference the flows that
 hear those are looked at again too.
+
+A device radiates no more than it can: where the flows that it sends at once want more than its
+greatest power together, all of them have the same fraction of what they want.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import simpy
@@ -19,6 +22,8 @@ from cosim.sim.engines.flow import Flow
 Ints = NDArray[np.int64]
 Distance = Callable[[Ints, Ints, float], NDArray[np.float64]]
 
+_ROUNDING = 1e-9  # of a power: planned parts of it may sum to a little more
+
 
 class Band:
     """The bands of all domains.
@@ -27,6 +32,7 @@ class Band:
         env: the event loop.
         engine: told of changes.
         air: told of the number of flows in each domain.
+        max_power_w: greatest transmit power of each device.
         reach_m: a flow disturbs the receivers of other domains that are at most this far from its
             transmitter when the later of the two goes on the air; None without interference.
         distance_m: distances between devices, by (from, to, time).
@@ -38,6 +44,7 @@ class Band:
         env: simpy.Environment,
         engine: Engine,
         air: Air,
+        max_power_w: Sequence[float],
         *,
         reach_m: float | None = None,
         distance_m: Distance | None = None,
@@ -46,11 +53,14 @@ class Band:
         self._env = env
         self._engine = engine
         self._air = air
+        self._max_power_w = max_power_w
         self._reach_m = reach_m
         self._distance_m = distance_m
         self._invariants = invariants
         self._flows: dict[int, dict[Flow, None]] = {}  # by domain, in the order of starts
+        self._sent_by: dict[int, dict[Flow, None]] = {}  # by device
         self._heard_by: dict[Flow, dict[Flow, None]] = {}  # who has it as an interferer
+        self._senders: dict[int, None] = {}  # devices that send more or fewer flows
         self._changed: dict[int, None] = {}  # domains to divide again, in order
         self._disturbed: dict[int, None] = {}  # domains whose interference has changed
         self._is_refresh_due = False
@@ -62,12 +72,17 @@ class Band:
             self._meet(flow)
         flows = self._flows.setdefault(flow.domain, {})
         flows[flow] = None
+        self._sent_by.setdefault(flow.src, {})[flow] = None
         self._change(flow)
 
     def leave(self, flow: Flow) -> None:
         """Give a flow's share back to the others."""
         flows = self._flows[flow.domain]
         del flows[flow]
+        sent = self._sent_by[flow.src]
+        del sent[flow]
+        if not sent:
+            del self._sent_by[flow.src]
         self._change(flow)
         for other in self._heard_by.pop(flow, {}):
             other.interferers.pop(flow, None)
@@ -118,13 +133,37 @@ class Band:
 
     def _change(self, flow: Flow) -> None:
         self._changed[flow.domain] = None
+        self._senders[flow.src] = None
         self._air.set_num_flows(flow.domain, len(self._flows[flow.domain]))
         # Where flows take turns, one more or less changes what all of its domain radiate.
-        sources = self._flows[flow.domain] if self._air.rule.exclusive else (flow,)
-        for source in (*sources, flow):
+        if self._reach_m is not None and self._air.takes_turns(flow.domain):
+            self._disturb(self._flows[flow.domain])
+        self._disturb((flow,))
+        self._refresh_soon()
+
+    def _disturb(self, sources: Iterable[Flow]) -> None:
+        """Note that flows are heard otherwise than before."""
+        for source in sources:
             for other in self._heard_by.get(source, ()):
                 self._disturbed[other.domain] = None
-        self._refresh_soon()
+
+    def _divide_power(self, src: int) -> None:
+        """Divide a device's power among the flows that it sends."""
+        flows = self._sent_by.get(src, {})
+        by_domain: dict[int, list[float]] = {}
+        for flow in flows:
+            by_domain.setdefault(flow.domain, []).append(flow.wanted_power_w)
+        at_once = max if self._air.one_at_a_time else sum
+        wanted_w = sum(at_once(powers_w) for powers_w in by_domain.values())
+        most_w = self._max_power_w[src]
+        scale = 1.0 if wanted_w <= most_w * (1.0 + _ROUNDING) else most_w / wanted_w
+        for flow in flows:
+            if flow.power_scale != scale:
+                flow.power_scale = scale
+                self._disturbed[flow.domain] = None
+                self._disturb((flow,))
+        if self._invariants is not None:
+            self._invariants.power(src, wanted_w * scale, most_w)
 
     def _refresh_soon(self) -> None:
         if not self._is_refresh_due:
@@ -134,6 +173,9 @@ class Band:
 
     def _refresh(self, _: simpy.Event) -> None:
         self._is_refresh_due = False
+        senders, self._senders = self._senders, {}
+        for src in senders:
+            self._divide_power(src)
         changed, self._changed = self._changed, {}
         disturbed, self._disturbed = self._disturbed, {}
         if self._invariants is not None:

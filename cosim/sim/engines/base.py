@@ -101,5 +101,9 @@ class Engine(ABC):
         """Return what cutting a flow now would come to; it goes on when `refresh` is called."""
 
     @abstractmethod
+    def radiated_j(self, flow: Flow) -> float:
+        """Return what a flow on the air has radiated until now."""
+
+    @abstractmethod
     def cut(self, flow: Flow) -> Airing:
         """Take a flow off the air now; `aired` is not called for it."""

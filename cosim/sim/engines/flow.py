@@ -65,7 +65,7 @@ class Flow:
         src: the transmitter.
         receivers: who receives; R, at least 1.
         packets: how the payload is cut.
-        power_w: transmit power.
+        wanted_power_w: transmit power that was asked for.
         start_s: when its first attempt begins.
         deadline_s: when it expires.
         delay_s: from the end of an attempt to its arrival: propagation and processing.
@@ -77,13 +77,15 @@ class Flow:
             has the packet, [R, num]; None for a flow that is sent for the first time. Given only
             where a packet may use one attempt.
         interferers: flows of other domains whose power reaches a receiver.
+        power_scale: what part of the wanted power it has, where its device sends several flows
+            that together would be more than the device's greatest power.
     """
 
     number: int
     src: int
     receivers: tuple[Receiver, ...]
     packets: Packets
-    power_w: float
+    wanted_power_w: float
     start_s: float
     deadline_s: float
     delay_s: float
@@ -93,6 +95,12 @@ class Flow:
     weight: float = 1.0
     held_snr: Floats | None = None
     interferers: dict["Flow", None] = field(default_factory=dict)
+    power_scale: float = 1.0
+
+    @property
+    def power_w(self) -> float:
+        """Transmit power at present."""
+        return self.wanted_power_w * self.power_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,7 @@ class Airing:
         served_bits: integral of the rate over the time on the air.
         lost_bits: bits of the attempts that ended and left a receiver without the packet.
         in_flight_bits: bits that were served of the attempt that was cut.
+        radiated_j: transmit power integrated over the time in which something was sent.
         delivered_by: returns which packets had come through to each receiver, on the air, by a
             time that is not before the end less the flow's delay, [R, num_packets].
         collected_snr: returns the SNR that each receiver has collected of each packet, [R, num];
@@ -139,6 +148,7 @@ class Airing:
     served_bits: float
     lost_bits: float
     in_flight_bits: float
+    radiated_j: float
     delivered_by: Callable[[float], Bools] = field(repr=False)
     collected_snr: Callable[[], Floats] = field(repr=False)
     times: Callable[[], PacketTimes] = field(repr=False)
@@ -159,6 +169,7 @@ class Airing:
             served_bits=0.0,
             lost_bits=0.0,
             in_flight_bits=0.0,
+            radiated_j=0.0,
             delivered_by=lambda _: np.zeros(shape, dtype=np.bool_),
             collected_snr=lambda: np.zeros(shape) if flow.held_snr is None else flow.held_snr,
             times=PacketTimes.none,

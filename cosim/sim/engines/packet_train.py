@@ -111,6 +111,13 @@ class PacketTrain(Engine):
         self._settle(train, self.env.now)
         return self._airing(train, self.env.now)
 
+    def radiated_j(self, flow: Flow) -> float:
+        """See `Engine.radiated_j`."""
+        train = self._trains[flow]
+        if train.ahead is None:
+            return train.settled_j
+        return train.settled_j + train.radiated_j(train.ahead.until(self.env.now))
+
     def cut(self, flow: Flow) -> Airing:
         """See `Engine.cut`."""
         train = self._remove(flow)
@@ -179,6 +186,7 @@ class PacketTrain(Engine):
             return
         done, seen, feedback = train.ahead.until(now_s), train.seen, train.feedback
         train.ahead = train.seen = None
+        train.settled_j += train.radiated_j(done)
         train.losses.settle(done, now_s)
         if not self.record:
             # What came through is asked for no earlier than a delay before the end.
@@ -269,6 +277,7 @@ class PacketTrain(Engine):
         ahead = Service.of(time, now.rate_bps, start_bits, carry_bits)
         train.losses.look(ahead, now)
         train.ahead, train.seen = ahead, look
+        train.power_w, train.duty = flow.power_w, now.duty
         train.ends = False
         train.next_s = ahead.end_s
         if train.losses.attempts.complete:
@@ -331,6 +340,7 @@ class PacketTrain(Engine):
             served_bits=service.end_bits,
             lost_bits=attempts.lost_bits(ended),
             in_flight_bits=in_flight_bits,
+            radiated_j=train.settled_j,
             delivered_by=delivered_by,
             collected_snr=lambda: train.losses.collected_snr(ended),
             times=times,

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-class _Sending:
+class _Course:
     """Where one flow is: its packet, the attempt on the air, and what happened so far."""
 
     def __init__(self, flow: Flow, air: Air, now_s: float, timer: Timer) -> None:
@@ -39,6 +39,8 @@ class _Sending:
         self.snr = np.zeros(len(flow.receivers))
         self.rate_bps = 0.0
         self.efficiency = 0.0
+        self.radiated_w = 0.0
+        self.radiated_j = 0.0
         self.since_s = now_s  # until when the bits served are booked
         self.packet = 0
         self.num_attempts = 0  # that ended
@@ -162,70 +164,75 @@ class PerPacket(Engine):
         record: bool,
     ) -> None:
         super().__init__(env, air, aired, record)
-        self._sendings: dict[Flow, _Sending] = {}
+        self._courses: dict[Flow, _Course] = {}
         self._domains: dict[int, _Domain] = {}
         self._flows: dict[int, Sequence[Flow]] = {}
 
     def begin(self, flow: Flow) -> None:
         """See `Engine.begin`."""
-        timer = Timer(self.env, lambda at_s: self._wake(sending, at_s))
-        sending = _Sending(flow, self.air, self.env.now, timer)
-        self._sendings[flow] = sending
+        timer = Timer(self.env, lambda at_s: self._wake(course, at_s))
+        course = _Course(flow, self.air, self.env.now, timer)
+        self._courses[flow] = course
 
     def refresh(self, domain: int, flows: Sequence[Flow], divide: bool) -> None:
         """See `Engine.refresh`."""
-        sendings = [self._sendings[flow] for flow in flows]
+        courses = [self._courses[flow] for flow in flows]
         now_s = self.env.now
-        for sending in sendings:
-            self._serve(sending)
-            if sending.next_sample_s <= now_s + tolerance_s(now_s):  # its event may come after this
-                self._next_sample(sending)
+        for course in courses:
+            self._serve(course)
+            if course.next_sample_s <= now_s + tolerance_s(now_s):  # its event may come after this
+                self._next_sample(course)
         if divide:
-            for sending in sendings:
-                sending.remaining_at_change = sending.remaining_bits_of_all
+            for course in courses:
+                course.remaining_at_change = course.remaining_bits_of_all
         if divide or self.air.rule.slot_s is not None:
-            self._divide(domain, sendings)
-        for sending in sendings:
-            self._go_on(sending)
+            self._divide(domain, courses)
+        for course in courses:
+            self._go_on(course)
 
     def progress(self, flow: Flow) -> Airing:
         """See `Engine.progress`."""
-        sending = self._sendings[flow]
-        self._serve(sending)
-        return self._airing(sending)
+        course = self._courses[flow]
+        self._serve(course)
+        return self._airing(course)
+
+    def radiated_j(self, flow: Flow) -> float:
+        """See `Engine.radiated_j`."""
+        course = self._courses[flow]
+        return course.radiated_j + course.radiated_w * (self.env.now - course.since_s)
 
     def cut(self, flow: Flow) -> Airing:
         """See `Engine.cut`."""
-        sending = self._sendings[flow]
-        self._serve(sending)
-        self._remove(sending)
-        return self._airing(sending)
+        course = self._courses[flow]
+        self._serve(course)
+        self._remove(course)
+        return self._airing(course)
 
-    def _divide(self, domain: int, sendings: Sequence[_Sending]) -> None:
+    def _divide(self, domain: int, courses: Sequence[_Course]) -> None:
         """Divide the band for now, or for the rest of the present slot."""
         now_s = self.env.now
         slot_s = self.air.rule.slot_s
-        known = [sending.known_now(now_s) for sending in sendings]
-        memory = np.full(len(sendings), np.nan)
+        known = [course.known_now(now_s) for course in courses]
+        memory = np.full(len(courses), np.nan)
         if slot_s is not None:
-            state = self._slotted(domain, sendings, now_s, slot_s)
-            memory = np.array([state.before.get(each.flow, np.nan) for each in sendings])
+            state = self._slotted(domain, courses, now_s, slot_s)
+            memory = np.array([state.before.get(each.flow, np.nan) for each in courses])
         division = self.air.divide(
-            [sending.flow for sending in sendings],
+            [course.flow for course in courses],
             1,
             lambda: known,
-            [sending.feedback.offset_db for sending in sendings],
-            lambda: np.array([sending.remaining_at_change for sending in sendings]),
+            [course.feedback.offset_db for course in courses],
+            lambda: np.array([course.remaining_at_change for course in courses]),
             memory,
         )
-        for number, sending in enumerate(sendings):
+        for number, course in enumerate(courses):
             share = division.shares[number]
-            sending.share = float(share[0, 0]) if share.shape[1] == 1 else share
+            course.share = float(share[0, 0]) if share.shape[1] == 1 else share
             if slot_s is not None and division.memory is not None:
-                state.after[sending.flow] = float(division.memory[number, 0])
+                state.after[course.flow] = float(division.memory[number, 0])
 
     def _slotted(
-        self, domain: int, sendings: Sequence[_Sending], now_s: float, slot_s: float
+        self, domain: int, courses: Sequence[_Course], now_s: float, slot_s: float
     ) -> _Domain:
         """Return the domain's state in the present slot, and see to it that the next comes."""
         if domain not in self._domains:
@@ -234,76 +241,79 @@ class PerPacket(Engine):
         slot = sample_index(now_s, slot_s)
         if slot != state.slot:
             state.slot, state.before = slot, state.after
-        on_air = {sending.flow for sending in sendings}
+        on_air = {course.flow for course in courses}
         state.before = {flow: value for flow, value in state.before.items() if flow in on_air}
         state.after = dict(state.before)
-        self._flows[domain] = [sending.flow for sending in sendings]
+        self._flows[domain] = [course.flow for course in courses]
         state.timer.set((slot + 1) * slot_s)
         return state
 
     def _slot(self, domain: int, at_s: float) -> None:
         """A slot begins: the channels of a domain change at once, and its shares."""
-        sendings = [self._sendings[flow] for flow in self._flows[domain] if flow in self._sendings]
-        for sending in sendings:
-            self._serve(sending)
-        for sending in sendings:
-            if sending.next_sample_s <= at_s:
-                self._next_sample(sending)
-        if sendings:
-            self._divide(domain, sendings)
-        for sending in sendings:
-            self._go_on(sending)
+        courses = [self._courses[flow] for flow in self._flows[domain] if flow in self._courses]
+        for course in courses:
+            self._serve(course)
+        for course in courses:
+            if course.next_sample_s <= at_s:
+                self._next_sample(course)
+        if courses:
+            self._divide(domain, courses)
+        for course in courses:
+            self._go_on(course)
 
-    def _wake(self, sending: _Sending, at_s: float) -> None:
+    def _wake(self, course: _Course, at_s: float) -> None:
         """An attempt ends or the channel changes."""
-        self._serve(sending)
-        if at_s == sending.next_sample_s and self.air.rule.slot_s is None:
-            self._next_sample(sending)
-        self._go_on(sending)
+        self._serve(course)
+        if at_s == course.next_sample_s and self.air.rule.slot_s is None:
+            self._next_sample(course)
+        self._go_on(course)
 
-    def _next_sample(self, sending: _Sending) -> None:
-        sending.sample += 1
-        lost = sending.num_lost
-        sending.feedback.acknowledge(sending.sample, sending.num_attempts - lost, lost)
+    def _next_sample(self, course: _Course) -> None:
+        course.sample += 1
+        lost = course.num_lost
+        course.feedback.acknowledge(course.sample, course.num_attempts - lost, lost)
 
-    def _serve(self, sending: _Sending) -> None:
+    def _serve(self, course: _Course) -> None:
         """Book the bits served until now; if they were the attempt's last, it ends."""
         now_s = self.env.now
-        bits = sending.rate_bps * (now_s - sending.since_s)
-        if sending.rate_bps > 0.0 and now_s - sending.attempt_start_s > tolerance_s(now_s):
-            sending.attempt_waits = False
-        sending.served_bits += bits
-        sending.since_s = now_s
-        sending.remaining_bits -= bits
-        if sending.complete or sending.remaining_bits > sending.rate_bps * tolerance_s(now_s):
+        bits = course.rate_bps * (now_s - course.since_s)
+        if course.rate_bps > 0.0 and now_s - course.attempt_start_s > tolerance_s(now_s):
+            course.attempt_waits = False
+        course.served_bits += bits
+        course.radiated_j += course.radiated_w * (now_s - course.since_s)
+        course.since_s = now_s
+        course.remaining_bits -= bits
+        if course.complete or course.remaining_bits > course.rate_bps * tolerance_s(now_s):
             return
-        sending.end_attempt(now_s)
+        course.end_attempt(now_s)
 
-    def _go_on(self, sending: _Sending) -> None:
+    def _go_on(self, course: _Course) -> None:
         """Go on at the present gain and share, or end."""
-        if sending.complete:
-            self._remove(sending)
-            self.aired(sending.flow, self._airing(sending))
+        if course.complete:
+            self._remove(course)
+            self.aired(course.flow, self._airing(course))
             return
         now_s = self.env.now
-        sending.known = sending.known_now(now_s)
+        course.known = course.known_now(now_s)
         now = self.air.conditions(
-            sending.sinr(), sending.known, sending.share, sending.feedback.offset_db
+            course.sinr(), course.known, course.share, course.feedback.offset_db
         )
-        sending.snr, sending.rate_bps = now.snr[:, 0], float(now.rate_bps[0])
-        sending.efficiency = float(now.efficiency[0])
-        if sending.attempt_waits:
-            sending.attempt_snr, sending.attempt_efficiency = sending.snr, sending.efficiency
+        course.snr, course.rate_bps = now.snr[:, 0], float(now.rate_bps[0])
+        course.efficiency = float(now.efficiency[0])
+        duty = now.duty if isinstance(now.duty, float) else float(now.duty[0])
+        course.radiated_w = duty * course.flow.power_w if course.rate_bps > 0.0 else 0.0
+        if course.attempt_waits:
+            course.attempt_snr, course.attempt_efficiency = course.snr, course.efficiency
         end_s = math.inf
-        if sending.rate_bps > 0.0:
-            end_s = now_s + sending.remaining_bits / sending.rate_bps
-        next_sample_s = sending.next_sample_s if self.air.rule.slot_s is None else math.inf
-        sending.timer.set(min(end_s, next_sample_s))
+        if course.rate_bps > 0.0:
+            end_s = now_s + course.remaining_bits / course.rate_bps
+        next_sample_s = course.next_sample_s if self.air.rule.slot_s is None else math.inf
+        course.timer.set(min(end_s, next_sample_s))
 
-    def _remove(self, sending: _Sending) -> None:
-        sending.timer.cancel()
-        flow = sending.flow
-        del self._sendings[flow]
+    def _remove(self, course: _Course) -> None:
+        course.timer.cancel()
+        flow = course.flow
+        del self._courses[flow]
         state = self._domains.get(flow.domain)
         if state is not None:
             self._flows[flow.domain] = [
@@ -313,16 +323,16 @@ class PerPacket(Engine):
                 state.timer.cancel()
                 del self._domains[flow.domain], self._flows[flow.domain]
 
-    def _airing(self, sending: _Sending) -> Airing:
+    def _airing(self, course: _Course) -> Airing:
         """Return what a flow came to that ends now, or is cut."""
-        flow, now_s = sending.flow, self.env.now
-        attempts = np.array(sending.attempts, dtype=np.int64)
-        start_s, end_s = np.array(sending.start_s), np.array(sending.end_s)
-        had_s, collected = np.array(sending.had_s).T, np.array(sending.collected).T
-        num_attempts, in_flight_bits = sending.num_attempts, 0.0
-        if not sending.complete:
-            in_flight_bits = float(sending.packet_bits[sending.packet]) - sending.remaining_bits
-            if Airing.has_begun(in_flight_bits, sending.served_bits):  # and is cut
+        flow, now_s = course.flow, self.env.now
+        attempts = np.array(course.attempts, dtype=np.int64)
+        start_s, end_s = np.array(course.start_s), np.array(course.end_s)
+        had_s, collected = np.array(course.had_s).T, np.array(course.collected).T
+        num_attempts, in_flight_bits = course.num_attempts, 0.0
+        if not course.complete:
+            in_flight_bits = float(course.packet_bits[course.packet]) - course.remaining_bits
+            if Airing.has_begun(in_flight_bits, course.served_bits):  # and is cut
                 num_attempts += 1
                 attempts[-1] += 1
                 end_s[-1] = now_s
@@ -344,11 +354,12 @@ class PerPacket(Engine):
 
         return Airing(
             end_s=now_s,
-            complete=sending.complete,
+            complete=course.complete,
             num_attempts=num_attempts,
-            served_bits=sending.served_bits,
-            lost_bits=sending.lost_bits,
+            served_bits=course.served_bits,
+            lost_bits=course.lost_bits,
             in_flight_bits=in_flight_bits,
+            radiated_j=course.radiated_j,
             delivered_by=delivered_by,
             collected_snr=collected_snr,
             times=times,

@@ -58,6 +58,9 @@ class Train:
         self.next_s = math.inf  # its end, if `ends`, or that of the look
         self.ends = False
         self.share: float | Floats = 0.0
+        self.power_w = 0.0  # in `ahead`
+        self.duty: float | Floats = 0.0  # likewise, in each piece or in all
+        self.settled_j = 0.0  # radiated in the past
         self.remaining_bits = 0.0  # when flows of a domain with slots last started or ended
 
     def start_s(self, now_s: float) -> float:
@@ -84,6 +87,12 @@ class Train:
         if self.feedback.adapts:  # acknowledgements change the rate at the next report
             most = min(most, self.feedback.next_report(first) - first)
         return most
+
+    def radiated_j(self, done: Service) -> float:
+        """Return what is radiated in the first part of what is ahead."""
+        lasts_s, sends = np.diff(done.time_s), done.rate_bps > 0.0
+        duty = self.duty if isinstance(self.duty, float) else self.duty[: len(lasts_s)]
+        return self.power_w * float((lasts_s * sends * duty).sum())
 
     def service(self) -> Service | None:
         """Return the service since the oldest part that is kept."""
