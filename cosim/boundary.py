@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Outcome = Literal["delivered", "partial", "expired", "aborted"]
+Outcome = Literal["delivered", "partial", "expired", "aborted", "dropped"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Delivery:
     """What became of one payload at its receiver.
 
     Every send ends in exactly one outcome: `delivered` (every packet arrived), `partial` (it
-    ended with packets lost for good), `expired` (its deadline passed first) or `aborted` (an
-    end of the link left, or the plan dropped it).
+    ended with packets lost for good), `expired` (its deadline passed first), `aborted` (an end of
+    the link left, or the plan or the end of the run cut it) or `dropped` (its queue was full).
 
     Attributes:
         arrived: for each packet, whether it arrived, bool [num_packets].

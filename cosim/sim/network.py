@@ -4,8 +4,8 @@ A transfer goes on the air at once, unless its device's queue holds it back (`me
 attempts are sent back to back at the rate of its share of a domain's band. What arrives does so a
 propagation and processing delay after it left the air; what a block acknowledgement says is lacking
 goes out again. A transfer ends when its last packet has arrived (`delivered`), or would have
-(`partial`, with packets lost for good), at its deadline (`expired`), or when it is taken off the
-air or finds its queue full (`aborted`).
+(`partial`, with packets lost for good), at its deadline (`expired`), when it is taken off the air
+(`aborted`), or at once where its queue is full (`dropped`).
 """
 
 import math
@@ -201,7 +201,7 @@ class Network:
             sending.airing = Airing.nothing(sending.flow, now_s)
             self._await_arrival(sending)
         elif not self._medium.has_room(sending):
-            self._close_all(sending, "aborted", now_s)
+            self._close_all(sending, "dropped", now_s)
         else:
             self._medium.ask(sending)
         return tuple(transfers)

@@ -227,3 +227,28 @@ def test_a_flow_alone_has_both_blocks(engine):
     noise_w = NOISE_W / 10e6 * 360e3
     rate_bps = 180e3 * sum(math.log2(1 + POWER_W * gain / noise_w) for gain in (1.6e-13, 0.4e-13))
     assert run.flow(0).end_s == pytest.approx(8000 / rate_bps, rel=1e-9)
+
+
+class Curious(SharingRule):
+    """All of the band to one flow; it notes the rate that it is told the flow has then."""
+
+    told: ClassVar[list[float]] = []
+
+    def divide(self, demand):
+        shares = np.ones((1, demand.num_slots, 2))
+        self.told.append(float(demand.rate_bps(shares)[0, 0]))
+        return Division(shares)
+
+
+@BOTH
+def test_a_rule_is_told_the_rate_of_the_worst_receiver_not_of_the_worst_blocks(engine):
+    """Each receiver has one good block, so that both carry what the mean of the blocks does."""
+    Curious.told.clear()
+    run = Run(Tilted(3, 1e-13), engine=engine, **NO_HEADER,
+              spectrum={"rule": Curious(), "resource_blocks": {"count": 2}})  # fmt: skip
+    run.multicast(0, [1, 2], 1000, POWER_W)
+    run.env.run()
+    noise_w = NOISE_W / 10e6 * 360e3
+    rate_bps = 180e3 * sum(math.log2(1 + POWER_W * gain / noise_w) for gain in (1.6e-13, 0.4e-13))
+    np.testing.assert_allclose(Curious.told, rate_bps, rtol=1e-9)
+    np.testing.assert_allclose(run.ends_s(), 8000 / rate_bps, rtol=1e-9)
