@@ -45,7 +45,7 @@ def _receiver(sim: Simulation, device: int) -> int | None:
     others[device] = False
     bases = np.flatnonzero(others & sim.is_base)
     if bases.size:
-        return int(bases[np.argmax(sim.world.mean_gain(device, bases, sim.now_s))])
+        return sim.world.strongest(device, bases, sim.now_s)
     candidates = np.flatnonzero(others)
     if not candidates.size:
         return None

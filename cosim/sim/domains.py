@@ -64,4 +64,4 @@ class Domains:
                 return end
         if not len(self._bases):
             return 0
-        return int(self._bases[np.argmax(self._world.mean_gain(src, self._bases, now_s))])
+        return self._world.strongest(src, self._bases, now_s)

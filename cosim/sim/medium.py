@@ -108,7 +108,6 @@ class Medium:
         self._sendings: dict[Flow, Sending] = {}  # that are on the air
         self._sent_by: dict[int, dict[Flow, None]] = {}  # likewise, by device
         self._settled_j = [0.0] * len(radios)  # radiated by flows that have left the air
-        self._finest_s: dict[int, float] = {}  # by receiver, of links with whatever device
 
     def set_clusters(self, cluster: ArrayLike) -> None:
         """See `Network.set_clusters`."""
@@ -224,16 +223,9 @@ class Medium:
             return slot_s
         interval_s = min(self._world.sample_interval_s(src, dst) for dst in receivers)
         if self._has_interference and math.isinf(interval_s):
-            interval_s = min(self._finest_interval_s(dst) for dst in receivers)
+            # Any of the others may interfere.
+            interval_s = min(self._world.finest_sample_interval_s(dst) for dst in receivers)
         return min(interval_s, float(self._rate.report_interval_s()))
-
-    def _finest_interval_s(self, receiver: int) -> float:
-        """Return the finest interval of the links from all others, any of which may interfere."""
-        if receiver not in self._finest_s:
-            others = (src for src in range(len(self._radios)) if src != receiver)
-            finest_s = min(self._world.sample_interval_s(src, receiver) for src in others)
-            self._finest_s[receiver] = finest_s
-        return self._finest_s[receiver]
 
     def _uniforms(self, sending: Sending, receiver: int) -> Uniforms:
         """Return what decides over the attempts of a sending's present round at a receiver."""

@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
+_FEW_LEGS = 4  # as many are worked on one after the other, which costs less than to look each up
+
+
 @dataclass(frozen=True)
 class Legs:
     """Consecutive legs of one row.
@@ -44,9 +47,22 @@ class Legs:
 
     def at(self, t_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the values [T, C] at times [T] before `end_s`."""
+        first, last = self.start_s.searchsorted((t_s.min(), t_s.max()), "right") - 1
+        if last - first <= _FEW_LEGS:
+            return self._on_few(t_s, int(first), int(last))
         leg = self.start_s.searchsorted(t_s, "right") - 1
         elapsed_s = t_s - self.start_s.take(leg)
         return self.value.take(leg, 0) + elapsed_s[:, np.newaxis] * self.slope.take(leg, 0)
+
+    def _on_few(self, t_s: NDArray[np.float64], first: int, last: int) -> NDArray[np.float64]:
+        """Return `at` of times that are all on legs `first` to `last`, a leg at a time."""
+        values = np.empty((self.value.shape[1], t_s.size))
+        for leg in range(first, last + 1):
+            later = np.s_[:] if leg == first else t_s >= self.start_s[leg]
+            elapsed_s = t_s[later] - self.start_s[leg]
+            slope, value = self.slope[leg, :, np.newaxis], self.value[leg, :, np.newaxis]
+            values[:, later] = _on_leg(elapsed_s, slope, value)
+        return values.T
 
 
 def span_s(t_s: NDArray[np.float64]) -> tuple[float, float]:

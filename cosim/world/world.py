@@ -117,6 +117,8 @@ class World:
         mobilities = [body.mobility for body in bodies]
         both = list(zip(mobilities, members, strict=True))
         self._max_speed_mps = [float(mobility.max_speed_mps(member)) for mobility, member in both]
+        by_speed = sorted(range(len(both)), key=lambda device: -self._max_speed_mps[device])
+        self._two_fastest = tuple(by_speed[:2])
         presence_s = [mobility.presence_s(member) for mobility, member in both]
         self._enter_s = np.array([enter_s for enter_s, _ in presence_s])
         self._leave_s = np.array([leave_s for _, leave_s in presence_s])
@@ -254,6 +256,15 @@ class World:
         if src == dst:
             return self._interval_s(0.0)
         return self._interval_s(self._max_speed_mps[src] + self._max_speed_mps[dst])
+
+    def finest_sample_interval_s(self, device: int) -> float:
+        """Return the finest `sample_interval_s` of a device's links with all others."""
+        others = [other for other in self._two_fastest if other != device]
+        return min((self.sample_interval_s(device, other) for other in others), default=math.inf)
+
+    def strongest(self, device: int, candidates: NDArray[np.int64], t_s: float) -> int:
+        """Return which of the candidates, at least one, a device hears best without fading."""
+        return int(candidates[np.argmax(self.mean_gain(device, candidates, t_s))])
 
     def neighbours(self, t_s: float, range_m: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return (low[E], high[E]), the pairs at most `range_m` apart, sorted; by k-d tree."""

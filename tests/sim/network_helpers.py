@@ -46,6 +46,13 @@ class TableWorld:
             interval_s[min(src, dst), max(src, dst)] if isinstance(interval_s, dict) else interval_s
         )
 
+    def finest_sample_interval_s(self, device):
+        others = (other for other in range(self.num_devices) if other != device)
+        return min(self.sample_interval_s(device, other) for other in others)
+
+    def strongest(self, device, candidates, t_s):
+        return int(candidates[np.argmax(self.mean_gain(device, candidates, t_s))])
+
     def mean_gain(self, src, dst, t_s):
         tables = [self._table(src, each) for each in np.atleast_1d(dst)]
         return np.array([np.mean(table) for table in tables])

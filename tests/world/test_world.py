@@ -140,6 +140,20 @@ def test_samples_follow_the_fading_and_the_motion():
     assert world(sample_interval_s=0.25).sample_interval_s(0, 1) == 0.25
 
 
+def test_the_finest_interval_is_that_with_the_fastest_other():
+    w = world(RayleighJakes())
+    for device in range(w.num_devices):
+        others = [other for other in range(w.num_devices) if other != device]
+        finest_s = min(w.sample_interval_s(device, other) for other in others)
+        assert w.finest_sample_interval_s(device) == finest_s
+
+
+def test_the_strongest_is_heard_best_without_fading():
+    w, candidates = world(RayleighJakes()), np.array([1, 3, 6, 7])
+    gains = [w.mean_gain(0, other, 5.0) for other in candidates.tolist()]
+    assert w.strongest(0, candidates, 5.0) == candidates[int(np.argmax(gains))]
+
+
 def test_slow_blocks_are_sampled_often_enough_for_the_mean_and_at_every_block():
     w = world(Rayleigh(coherence_time_s=2.0))  # the distance may change by 12 m in a block
     interval_s = w.sample_interval_s(0, 1)

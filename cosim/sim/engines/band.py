@@ -20,7 +20,7 @@ from cosim.sim.engines.base import Engine
 from cosim.sim.engines.flow import Flow
 
 Ints = NDArray[np.int64]
-Distance = Callable[[Ints, Ints, float], NDArray[np.float64]]
+Distance = Callable[[np.int64, Ints, float], NDArray[np.float64]]
 
 _ROUNDING = 1e-9  # of a power: planned parts of it may sum to a little more
 
@@ -35,7 +35,7 @@ class Band:
         max_power_w: greatest transmit power of each device.
         reach_m: a flow disturbs the receivers of other domains that are at most this far from its
             transmitter when the later of the two goes on the air; None without interference.
-        distance_m: distances between devices, by (from, to, time).
+        distance_m: distances from one device to others, by (from, to, time).
         invariants: what to check, or None.
     """
 
@@ -58,7 +58,9 @@ class Band:
         self._distance_m = distance_m
         self._invariants = invariants
         self._flows: dict[int, dict[Flow, None]] = {}  # by domain, in the order of starts
+        self._everyone = np.arange(len(max_power_w))
         self._sent_by: dict[int, dict[Flow, None]] = {}  # by device
+        self._received_by: dict[int, dict[Flow, None]] = {}  # likewise, where flows disturb
         self._heard_by: dict[Flow, dict[Flow, None]] = {}  # who has it as an interferer
         self._senders: dict[int, None] = {}  # devices that send more or fewer flows
         self._changed: dict[int, None] = {}  # domains to divide again, in order
@@ -70,6 +72,8 @@ class Band:
         self._engine.begin(flow)
         if self._reach_m is not None:
             self._meet(flow)
+            for receiver in flow.receivers:
+                self._received_by.setdefault(receiver.device, {})[flow] = None
         flows = self._flows.setdefault(flow.domain, {})
         flows[flow] = None
         self._sent_by.setdefault(flow.src, {})[flow] = None
@@ -88,6 +92,9 @@ class Band:
             other.interferers.pop(flow, None)
         for other in flow.interferers:
             self._heard_by[other].pop(flow, None)
+        if self._reach_m is not None:
+            for receiver in flow.receivers:
+                del self._received_by[receiver.device][flow]
         if not flows:
             del self._flows[flow.domain]
 
@@ -99,37 +106,27 @@ class Band:
     def _meet(self, flow: Flow) -> None:
         """Find whom a new flow disturbs, and who disturbs it."""
         self._heard_by[flow] = {}
-        others = [
-            other
-            for domain, flows in self._flows.items()
-            if domain != flow.domain
-            for other in flows
-            if other.src != flow.src  # a transmitter's own links do not collide
-        ]
-        for source, listener in [*self._reached([flow], others), *self._reached(others, [flow])]:
+        for device in self._near(flow.src):
+            for listener in self._received_by.get(device, ()):
+                self._note(flow, listener, device)
+        for receiver in flow.receivers:
+            for device in self._near(receiver.device):
+                for source in self._sent_by.get(device, ()):
+                    self._note(source, flow, receiver.device)
+
+    def _note(self, source: Flow, listener: Flow, receiver: int) -> None:
+        """Note that a source's power gets to a listener's receiver, if it disturbs it there."""
+        # A transmitter's own links do not collide, and what a device sends it cancels itself.
+        if source.domain != listener.domain and source.src not in (listener.src, receiver):
             listener.interferers[source] = None
             self._heard_by[source][listener] = None
 
-    def _reached(
-        self, sources: Sequence[Flow], listeners: Sequence[Flow]
-    ) -> list[tuple[Flow, Flow]]:
-        """Return which sources' power gets to a receiver of which listeners."""
+    def _near(self, device: int) -> list[int]:
+        """Return the devices that are in reach of one."""
         assert self._reach_m is not None
         assert self._distance_m is not None
-        pairs = [
-            (source, listener, receiver.device)
-            for source in sources
-            for listener in listeners
-            for receiver in listener.receivers
-            if receiver.device != source.src  # what a device sends it cancels itself
-        ]
-        if not pairs:
-            return []
-        transmitters = np.array([source.src for source, _, _ in pairs])
-        devices = np.array([device for _, _, device in pairs])
-        near = self._distance_m(transmitters, devices, self._env.now) <= self._reach_m
-        found = {pair[:2]: None for pair, is_near in zip(pairs, near, strict=True) if is_near}
-        return list(found)
+        distance_m = self._distance_m(np.int64(device), self._everyone, self._env.now)
+        return np.flatnonzero(distance_m <= self._reach_m).tolist()
 
     def _change(self, flow: Flow) -> None:
         self._changed[flow.domain] = None

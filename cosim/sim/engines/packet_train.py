@@ -30,9 +30,10 @@ from cosim.sim.engines.train import FIRST_LOOK, Look, Train
 Floats = NDArray[np.float64]
 
 _SPARE = 2.5  # times as far as a flow is likely to last
+_LONGEST_FIRST_LOOK = 16 * FIRST_LOOK
 _LATELY = 0.1  # weight of the newest flow in what is likely
-_LONGEST_LOOK = 16384  # so that no single step takes long or much memory
-_LOOK_GROWTH = 16  # a fade must not make one look far longer than those before
+_LONGEST_LOOK = 32768  # so that no single step takes long or much memory
+_LOOK_GROWTH = 256  # a fade must not make one look far longer than those before
 
 
 @dataclass(slots=True)
@@ -161,7 +162,7 @@ class PacketTrain(Engine):
             return FIRST_LOOK
         likely_s = train.losses.expected_bits / self._mean_bps
         likely = _SPARE * likely_s / train.flow.sample_interval_s
-        return int(min(max(likely, FIRST_LOOK), _LOOK_GROWTH * FIRST_LOOK))
+        return int(min(max(likely, FIRST_LOOK), _LONGEST_FIRST_LOOK))
 
     def _learn(self, flow: Flow, airing: Airing) -> None:
         """Take in the mean rate of a flow that has ended."""
@@ -278,6 +279,8 @@ class PacketTrain(Engine):
         train.losses.look(ahead, now)
         train.ahead, train.seen = ahead, look
         train.power_w, train.duty = flow.power_w, now.duty
+        has_all_time = isinstance(now.duty, float) and now.duty == 1.0
+        train.is_always_on = has_all_time and bool(now.rate_bps.min() > 0.0)
         train.ends = False
         train.next_s = ahead.end_s
         if train.losses.attempts.complete:

@@ -60,6 +60,7 @@ class Train:
         self.share: float | Floats = 0.0
         self.power_w = 0.0  # in `ahead`
         self.duty: float | Floats = 0.0  # likewise, in each piece or in all
+        self.is_always_on = False  # likewise: something is sent all the time
         self.settled_j = 0.0  # radiated in the past
         self.remaining_bits = 0.0  # when flows of a domain with slots last started or ended
 
@@ -90,6 +91,8 @@ class Train:
 
     def radiated_j(self, done: Service) -> float:
         """Return what is radiated in the first part of what is ahead."""
+        if self.is_always_on:
+            return self.power_w * (done.end_s - done.start_s)
         lasts_s, sends = np.diff(done.time_s), done.rate_bps > 0.0
         duty = self.duty if isinstance(self.duty, float) else self.duty[: len(lasts_s)]
         return self.power_w * float((lasts_s * sends * duty).sum())
