@@ -75,7 +75,7 @@ class Medium:
         self._world = world
         self._radios = radios
         self._rule = spectrum.rule
-        self._rate = link.rate
+        self._report_interval_s = float(link.rate.report_interval_s())
         self._has_interference = spectrum.interference == "co_channel"
         self._draws = draws
         self._aired = aired
@@ -221,11 +221,11 @@ class Medium:
         slot_s: float | None = self._rule.slot_s
         if slot_s is not None:
             return slot_s
-        interval_s = min(self._world.sample_interval_s(src, dst) for dst in receivers)
+        interval_s = min([self._world.sample_interval_s(src, dst) for dst in receivers])
         if self._has_interference and math.isinf(interval_s):
             # Any of the others may interfere.
             interval_s = min(self._world.finest_sample_interval_s(dst) for dst in receivers)
-        return min(interval_s, float(self._rate.report_interval_s()))
+        return min(interval_s, self._report_interval_s)
 
     def _uniforms(self, sending: Sending, receiver: int) -> Uniforms:
         """Return what decides over the attempts of a sending's present round at a receiver."""
