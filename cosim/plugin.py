@@ -119,6 +119,7 @@ FAMILIES: dict[str, Family] = {
     "model": _family("cosim.learning.models", "ModelSource"),
     "task": _family("cosim.learning.tasks", "Task"),
     "partition": _family("cosim.learning.partitions", "Partition"),
+    "inference": _family("cosim.learning.inference", "Inference"),
     "method": _family("cosim.learning.methods", "Method"),
     "pool": _family("cosim.learning.pool", "Pool"),
     "planner": _family("cosim.planning.planners", "Planner"),

@@ -1,8 +1,10 @@
 """LoRA adapters as flat vectors: W = W0 + s B A at every adapted linear layer.
 
 A has shape [rank, d_in] and B [d_out, rank], as in PEFT; the papers write the transposes. One
-float32 vector holds the A of all layers, then the B of all layers, so that masks, payloads, lost
-packets and aggregation are plain array work, and only the pool knows of tensors.
+float32 vector holds the A of all layers, then the B of all layers, then the head of a model that
+has one to train, so that masks, payloads, lost packets and aggregation are plain array work, and
+only the pool knows of tensors. Of the head the vector holds how far its weight and bias are from
+where they start, so that zeros are the model as it was loaded.
 """
 
 from collections.abc import Sequence
@@ -32,6 +34,7 @@ class Layout:
 
     sites: tuple[Site, ...]
     rank: int
+    head: Site | None = None
 
     @cached_property
     def size_a(self) -> int:
@@ -39,9 +42,30 @@ class Layout:
         return self.rank * sum(site.d_in for site in self.sites)
 
     @cached_property
+    def size_b(self) -> int:
+        """Coordinates of all B; the coordinates of the head come after them."""
+        return self.rank * sum(site.d_out for site in self.sites)
+
+    @cached_property
     def size(self) -> int:
         """Coordinates of the whole adapter."""
-        return self.rank * sum(site.d_in + site.d_out for site in self.sites)
+        head = 0 if self.head is None else self.head.d_out * (self.head.d_in + 1)
+        return self.size_a + self.size_b + head
+
+    @property
+    def part_a(self) -> slice:
+        """Coordinates of all A."""
+        return slice(0, self.size_a)
+
+    @property
+    def part_b(self) -> slice:
+        """Coordinates of all B."""
+        return slice(self.size_a, self.size_a + self.size_b)
+
+    @property
+    def part_head(self) -> slice:
+        """Coordinates of the head: its weight row by row [d_out, d_in], then its bias [d_out]."""
+        return slice(self.size_a + self.size_b, self.size)
 
     @cached_property
     def slices_a(self) -> tuple[slice, ...]:
@@ -69,7 +93,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Adapter:
-    """One device's adapter: W = W0 + scale * B A at every site of the layout."""
+    """One device's adapter: W = W0 + scale * B A at every site, and the head moved."""
 
     layout: Layout
     vector: Vector = field(repr=False)
@@ -79,14 +103,17 @@ class Adapter:
 def concatenate(parts: Sequence[tuple[Adapter, float]]) -> Adapter:
     """Return the adapter whose product is sum_j weight_j scale_j B_j A_j (exact; ranks add up).
 
+    Its head has moved by the weighted sum of the movements.
+
     Args:
-        parts: adapters over the same sites with their weights, at least one.
+        parts: adapters over the same sites and head with their weights, at least one.
 
     Returns:
         An adapter of scale 1 and the sum of the parts' ranks.
     """
-    sites = parts[0][0].layout.sites
-    layout = Layout(sites, sum(adapter.layout.rank for adapter, _ in parts))
+    first = parts[0][0].layout
+    sites = first.sites
+    layout = Layout(sites, sum(adapter.layout.rank for adapter, _ in parts), first.head)
     vector = np.zeros(layout.size, dtype=np.float32)
     for site in range(len(sites)):
         row = 0
@@ -96,4 +123,6 @@ def concatenate(parts: Sequence[tuple[Adapter, float]]) -> Adapter:
             b = adapter.layout.b(adapter.vector, site)
             layout.b(vector, site)[:, rows] = weight * adapter.scale * b
             row = rows.stop
+    for adapter, weight in parts:
+        vector[layout.part_head] += weight * adapter.vector[adapter.layout.part_head]
     return Adapter(layout, vector, 1.0)

@@ -23,9 +23,17 @@ from cosim.learning.adapter import Adapter, Layout
 from cosim.learning.batches import LocalData
 from cosim.learning.codec import decode, encode, is_range, list_id
 from cosim.learning.errors import LearningError
+from cosim.learning.inference.base import Inference, Question
 from cosim.learning.learner import Forecast, Learner, LearningSetting
 from cosim.learning.methods._measures import overlap
-from cosim.learning.methods.base import Arrival, Cohort, Coordinates, Method, Update
+from cosim.learning.methods.base import (
+    Arrival,
+    Cohort,
+    Coordinates,
+    DeviceState,
+    Method,
+    Update,
+)
 from cosim.learning.model_pool import (
     EvaluationJob,
     ModelPool,
@@ -53,7 +61,7 @@ class AdapterLearner(Learner):
         self._setting = setting
         self._pool = pool
         self._method: Method = setting.learning.method
-        layout = Layout(pool.sites, self._method.rank)
+        layout = Layout(pool.sites, self._method.rank, pool.head)
         self._cohort = Cohort(setting.draws, layout, setting.num_devices)
         self._optimisation = Optimisation(
             optimizer=setting.learning.local.optimizer,
@@ -80,6 +88,7 @@ class AdapterLearner(Learner):
         self._num_seen = [0] * setting.num_devices  # examples gone through, for the order of epochs
         self._last_loss: dict[int, float] = {}
         self._jobs: dict[int, TrainingJob] = {}
+        self._began: dict[int, DeviceState] = {}  # the states that they were fixed from
         self._results: dict[int, TrainingResult] = {}
 
         self._lists: dict[int, Coordinates] = {}  # by list_id
@@ -89,7 +98,7 @@ class AdapterLearner(Learner):
 
     def begin_training(self, device: int, round: int) -> Work:
         job = self._job(device, round)
-        self._jobs[device] = job
+        self._jobs[device], self._began[device] = job, self._states[device]
         self._results.pop(device, None)
         return self._work(job)
 
@@ -101,12 +110,14 @@ class AdapterLearner(Learner):
             for job, result in zip(waiting, self._pool.train(waiting), strict=True):
                 self._results[job.device] = result
         job, result = self._jobs.pop(device), self._results.pop(device)
+        began = self._began.pop(device)
         self._check_finite(job, result)
         self._last_loss[device] = result.losses[-1]
         self._num_seen[device] += sum(map(len, job.batches))
         state, vector = self._states[device], result.vector
-        if state.vector is not job.adapter.vector:  # merged meanwhile: move from there
-            vector = state.vector + (vector - job.adapter.vector)
+        if state is not began:  # merged meanwhile: move from there
+            adapter, _ = self._method.training(self._cohort, state)
+            vector = adapter.vector + (vector - job.adapter.vector)
         self._states[device] = self._method.trained(self._cohort, state, vector)
         return TrainingReport(
             device=device,
@@ -114,25 +125,28 @@ class AdapterLearner(Learner):
             loss=math.fsum(result.losses) / len(result.losses),
             num_tokens=self._pool.num_tokens(job.batches),
             flops=float(self._work(job).flops),
-            density=float(np.mean(job.trainable[self._method.scope(self._cohort.layout)])),
+            density=float(np.mean(state.trainable[self._method.scope(self._cohort.layout)])),
         )
 
     def drop_training(self, device: int) -> None:
         self._jobs.pop(device, None)
+        self._began.pop(device, None)
         self._results.pop(device, None)
 
     def _job(self, device: int, round: int) -> TrainingJob:
         state, local = self._states[device], self._setting.learning.local
         steps = self._method.steps(state, local.steps)
+        adapter, trainable = self._method.training(self._cohort, state)
         return TrainingJob(
             device=device,
             round=round,
-            adapter=Adapter(self._cohort.layout, state.vector, self._method.scale),
-            trainable=state.trainable,
+            adapter=adapter,
+            trainable=trainable,
             batches=self._data[device].batches(
                 self._setting.draws, self._num_seen[device], steps, local.batch
             ),
             optimisation=self._optimisation,
+            penalty=self._method.penalty(),
         )
 
     def _work(self, job: TrainingJob) -> Work:
@@ -282,8 +296,7 @@ class AdapterLearner(Learner):
 
     def evaluate(self, devices: Sequence[int]) -> list[Evaluation]:
         """Judge these devices' models on every task, all in one batch."""
-        adapters = [self._answering(device) for device in devices]
-        jobs = [EvaluationJob(adapter, test) for adapter in adapters for test in self._test]
+        jobs = [job for device in devices for job in self._judging(device)]
         asked = product(devices, enumerate(self._names))
         return [
             Evaluation(
@@ -304,6 +317,21 @@ class AdapterLearner(Learner):
         name = str(getattr(model, "source", kind_of(model)))
         for device in range(self._setting.num_devices):
             peft_io.save(self._answering(device), folder / f"device-{device}", name)
+
+    def _judging(self, device: int) -> list[EvaluationJob]:
+        """Return the evaluations of one device, on every task."""
+        inference: Inference = self._setting.learning.inference
+        state = self._states[device]
+        tasks_of = {data.device: data.tasks for data in self._data}
+        jobs: list[EvaluationJob] = []
+        for task, test in enumerate(self._test):
+            if jobs and not inference.asks_for_task:
+                adapter = jobs[0].adapter
+            else:
+                question = Question(task, tasks_of)
+                adapter = inference.answering(self._method, self._cohort, state, question)
+            jobs.append(EvaluationJob(adapter, test))
+        return jobs
 
     def _answering(self, device: int) -> Adapter:
         return self._method.inference(self._cohort, self._states[device])

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cosim.learning.adapter import Adapter, Mask, Site, Vector
+from cosim.learning.penalties import Penalty
 from cosim.learning.tasks.base import Example
 
 
@@ -34,6 +35,7 @@ class TrainingJob:
         adapter: where it starts.
         trainable: coordinates that may move; all others keep their bits exactly.
         batches: for every step the examples of its batch.
+        penalty: added to the loss; None for nothing.
     """
 
     device: int
@@ -42,6 +44,7 @@ class TrainingJob:
     trainable: Mask = field(repr=False)
     batches: tuple[tuple[Example, ...], ...] = field(repr=False)
     optimisation: Optimisation
+    penalty: Penalty | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ class ModelPool(ABC):
     @abstractmethod
     def sites(self) -> tuple[Site, ...]:
         """The adapted linear layers of the base model, in the model's order."""
+
+    @property
+    @abstractmethod
+    def head(self) -> Site | None:
+        """The output layer that is trained with the adapters; None where there is none such."""
 
     @property
     @abstractmethod

@@ -191,6 +191,7 @@ class Learning(Section):
     model: Annotated[Any, Kind("model")] = _default("causal_lm")
     tasks: Tasks = Field(default_factory=Tasks)
     method: Annotated[Any, Kind("method")] = _default("sparse_orthogonal")
+    inference: Annotated[Any, Kind("inference")] = _default("by_method")
     local: Local = Local()
     payload: PayloadCoding = PayloadCoding()
     pool: Annotated[Any, Kind("pool")] = _default("stacked")

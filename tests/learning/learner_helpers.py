@@ -60,6 +60,10 @@ class FakePool(ModelPool):
         return SITES
 
     @property
+    def head(self):
+        return None
+
+    @property
     def num_parameters(self):
         return 1000
 

@@ -1,5 +1,6 @@
 """A randomly initialised tiny Qwen2 with a word tokenizer, and jobs for the pools."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from cosim.learning.adapter import Adapter, Layout
 from cosim.learning.model_pool import Optimisation, TrainingJob
 from cosim.learning.models.base import BaseModel, ModelSource
 from cosim.learning.models.causal_lm import CausalLm
+from cosim.learning.penalties import Penalty
 from cosim.learning.tasks.base import Example
 
 WORDS = [f"w{i}" for i in range(40)]
@@ -58,6 +60,16 @@ def example(rng: np.random.Generator, prompt: int, answer: int = 1, choices: int
     return Example(text(prompt), options[int(rng.integers(choices))], options)
 
 
+@dataclass(frozen=True)
+class Pull(Penalty):
+    """A toy: the product of the sizes of both factors, by a weight."""
+
+    weight: float
+
+    def of_site(self, a, b, scale):
+        return self.weight * scale * a.square().sum((1, 2)) * b.square().sum((1, 2))
+
+
 def adapter(sites, rank: int, seed: int, scale: float = 2.0) -> Adapter:
     rng = np.random.default_rng(seed)
     layout = Layout(sites, rank)
@@ -80,6 +92,7 @@ def job(
     lr: float = 2e-3,
     weight_decay: float = 0.0,
     clip: float | None = None,
+    penalty: Penalty | None = None,
 ) -> TrainingJob:
     rng = np.random.default_rng(1000 + device)
     start = adapter(sites, rank, device, scale=1.0 + 0.5 * (device % 3))
@@ -98,4 +111,4 @@ def job(
         for _ in range(steps)
     )
     setting = Optimisation(optimizer, lr, weight_decay, clip)
-    return TrainingJob(device, 0, start, trainable, batches, setting)
+    return TrainingJob(device, 0, start, trainable, batches, setting, penalty)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from pool_helpers import Loaded, job, save_model
+from pool_helpers import Loaded, Pull, job, save_model
 
 from cosim.learning.adapter import Adapter, Layout
 from cosim.learning.errors import LearningError
@@ -57,6 +57,12 @@ CASES = {
     "sgd": lambda s: [job(s, 0, optimizer="sgd", lr=0.1), job(s, 1, optimizer="sgd", lr=0.02)],
     "sgd decay": lambda s: [job(s, i, optimizer="sgd", weight_decay=0.3) for i in range(2)],
     "both optimisers": lambda s: [job(s, 0, optimizer="sgd"), job(s, 1, optimizer="adamw")],
+    "penalties": lambda s: [
+        job(s, 0, steps=4, penalty=Pull(0.3)),
+        job(s, 1, steps=2, penalty=Pull(0.1), clip=0.5, density=0.4),
+        job(s, 2, steps=3),
+        job(s, 3, steps=3, rank=2, penalty=Pull(0.3), optimizer="sgd", lr=0.02),
+    ],
     "all at once": lambda s: [
         job(s, 0, rank=2, rows=1, steps=4, density=0.2, weight_decay=0.1, clip=0.3),
         job(s, 1, rank=5, rows=6, steps=2, train_a=False, prompt=(2, 20)),
@@ -100,6 +106,22 @@ def test_a_job_is_the_same_alone_and_among_others(stacked):
     jobs = [job(stacked.sites, i, rows=2 + i, rank=2 + i, steps=1 + i) for i in range(4)]
     together = stacked.train(jobs)
     assert_same(together, [stacked.train([one])[0] for one in jobs])
+
+
+def test_a_penalty_pulls_and_is_not_in_the_loss(stacked):
+    plain, pulled = (job(stacked.sites, 0, penalty=penalty) for penalty in (None, Pull(3.0)))
+    free, held = stacked.train([plain, pulled])
+    assert held.losses[0] == free.losses[0]
+
+    def size(result):
+        layout = plain.adapter.layout
+        return sum(
+            np.square(layout.a(result.vector, site)).sum()
+            * np.square(layout.b(result.vector, site)).sum()
+            for site in range(len(layout.sites))
+        )
+
+    assert size(held) < 0.9 * size(free)
 
 
 def test_no_gradient_crosses_over(stacked):

@@ -22,6 +22,7 @@ from cosim.learning.methods.base import (
     Cohort,
     Coordinates,
     DeviceState,
+    Expert,
     Members,
     Method,
     Update,
@@ -193,18 +194,23 @@ class Masked(Method):
 
     def inference(self, cohort: Cohort, state: DeviceState) -> Adapter:
         """Return sum over what is known of (sum_{j in members} alpha_j A_j) B, P1 (15)/(18)."""
+        experts = self.experts(cohort, state)
+        num_known = sum(len(expert.members) for expert in experts)
+        alpha = 1.0 if self.alpha == "one" else 1.0 / num_known
+        return concatenate([(expert.adapter, alpha) for expert in experts])
+
+    def experts(self, cohort: Cohort, state: DeviceState) -> tuple[Expert, ...]:
+        """Return (sum_{j in members} A_j) B of each that is known."""
         layout = cohort.layout
         entries = {members: update.dense(layout) for members, update in state.known.items()}
         if self._has_trained(state) or not entries:
             entries[self.answers_for(state)] = state.vector
-        num_known = sum(len(members) for members in entries)
-        alpha = 1.0 if self.alpha == "one" else 1.0 / num_known
-        parts = []
+        experts = []
         for members, b in sorted(entries.items(), key=lambda entry: entry[0]):
             vector = b.copy()
-            vector[: layout.size_a] = sum(self.frozen_a(cohort, member) for member in members)
-            parts.append((Adapter(layout, vector, self.scale), alpha))
-        return concatenate(parts)
+            vector[layout.part_a] = sum(self.frozen_a(cohort, member) for member in members)
+            experts.append(Expert(members, Adapter(layout, vector, self.scale)))
+        return tuple(experts)
 
     def _has_trained(self, state: DeviceState) -> bool:
         """Whether its B holds a training (a restart throws the warm-up's away)."""

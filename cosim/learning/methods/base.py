@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cosim.learning.adapter import Adapter, Layout, Mask, Vector
+from cosim.learning.penalties import Penalty
 from cosim.plugin import Plugin
 from cosim.rng import Draws
 
@@ -88,6 +89,19 @@ class DeviceState:
     known: Mapping[Members, Update] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True)
+class Expert:
+    """An adapter that a device can answer with.
+
+    Attributes:
+        members: the devices whose training it holds, ascending.
+        adapter: as a model of its own.
+    """
+
+    members: Members
+    adapter: Adapter
+
+
 def remember(known: Mapping[Members, Update], arrival: Arrival) -> dict[Members, Update]:
     """Return `known` with what arrived, which replaces what is older about any of its members.
 
@@ -150,8 +164,27 @@ class Method(Plugin):
         """Return the number of steps of the device's next local training."""
         return local_steps
 
+    def training(self, cohort: Cohort, state: DeviceState) -> tuple[Adapter, Mask]:
+        """Return what the device's next local training starts from, and what it may move.
+
+        The adapter may have another rank than the layout, so that a frozen residual can be part of
+        it; its mask is over its own coordinates.
+        """
+        return Adapter(cohort.layout, state.vector, self.scale), state.trainable
+
+    def penalty(self) -> Penalty | None:
+        """Return what local training adds to its loss; None for nothing."""
+        return None
+
     def trained(self, cohort: Cohort, state: DeviceState, vector: Vector) -> DeviceState:
-        """Return the state after a local training that ended at `vector`."""
+        """Return the state after a local training.
+
+        Args:
+            cohort: what the devices have in common.
+            state: as it is now; it may have merged since the training began.
+            vector: where the training ended, of the adapter that `training` returns of `state`:
+                if the device has merged since, what it then had and the training's movement.
+        """
         return replace(state, vector=vector, trainings=state.trainings + 1)
 
     @abstractmethod
@@ -196,3 +229,10 @@ class Method(Plugin):
     @abstractmethod
     def inference(self, cohort: Cohort, state: DeviceState) -> Adapter:
         """Return the adapter that the device answers with: its own and what it knows of others."""
+
+    def experts(self, cohort: Cohort, state: DeviceState) -> tuple[Expert, ...]:
+        """Return the adapters that `inference` adds up, each as a model of its own.
+
+        Here there is one: what the device answers with.
+        """
+        return (Expert(state.members, self.inference(cohort, state)),)

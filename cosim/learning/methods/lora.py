@@ -16,6 +16,7 @@ from cosim.learning.methods.base import (
     Cohort,
     Coordinates,
     DeviceState,
+    Expert,
     Method,
     Update,
     forget,
@@ -70,12 +71,17 @@ class Lora(Method):
 
     def inference(self, cohort: Cohort, state: DeviceState) -> Adapter:
         """Average the products of the known clusters' adapters by their numbers of members."""
-        own = Adapter(cohort.layout, state.vector, self.scale)
-        if not state.known:
-            return own
-        parts = [(own, len(state.members))]
+        experts = self.experts(cohort, state)
+        if len(experts) == 1:
+            return experts[0].adapter
+        total = sum(len(expert.members) for expert in experts)
+        return concatenate([(expert.adapter, len(expert.members) / total) for expert in experts])
+
+    def experts(self, cohort: Cohort, state: DeviceState) -> tuple[Expert, ...]:
+        """Return the own cluster's average, then those of the clusters that are known."""
+        layout = cohort.layout
+        experts = [Expert(state.members, Adapter(layout, state.vector, self.scale))]
         for members, update in sorted(state.known.items()):
-            vector = update.dense(cohort.layout)
-            parts.append((Adapter(cohort.layout, vector, self.scale), len(members)))
-        total = sum(size for _, size in parts)
-        return concatenate([(adapter, size / total) for adapter, size in parts])
+            adapter = Adapter(layout, update.dense(layout), self.scale)
+            experts.append(Expert(members, adapter))
+        return tuple(experts)

@@ -116,6 +116,10 @@ class FrozenModelPool(ModelPool):
         return self._model.sites
 
     @property
+    def head(self) -> Site | None:
+        return None
+
+    @property
     def num_parameters(self) -> int:
         return self._model.num_parameters
 

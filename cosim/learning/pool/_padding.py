@@ -17,7 +17,7 @@ def pack(source: Layout, vector: NDArray[Any], target: Layout, out: NDArray[Any]
     Args:
         source: layout of `vector`.
         vector: [source.size].
-        target: layout over the same sites.
+        target: layout over the same sites and head.
         out: [at least target.size]; places that `source` does not have are left as they are.
     """
     if source.rank == target.rank:
@@ -26,6 +26,7 @@ def pack(source: Layout, vector: NDArray[Any], target: Layout, out: NDArray[Any]
     for site in range(len(source.sites)):
         target.a(out, site)[: source.rank] = source.a(vector, site)
         target.b(out, site)[:, : source.rank] = source.b(vector, site)
+    out[target.part_head] = vector[source.part_head]
 
 
 def unpack(source: Layout, vector: NDArray[Any], target: Layout) -> Vector:
@@ -37,4 +38,5 @@ def unpack(source: Layout, vector: NDArray[Any], target: Layout) -> Vector:
     for site in range(len(source.sites)):
         target.a(out, site)[:] = source.a(vector, site)[: target.rank]
         target.b(out, site)[:] = source.b(vector, site)[:, : target.rank]
+    out[target.part_head] = vector[source.part_head]
     return out

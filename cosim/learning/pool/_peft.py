@@ -44,9 +44,19 @@ def train_one(model: FrozenModel, job: TrainingJob) -> TrainingResult:
             loss = _loss(model, network, model.tokens.answers(batch))
             losses.append(float(loss.detach()))
             if optimizer is not None:
-                loss.backward()  # type: ignore[no-untyped-call]
+                (loss + _penalty(job, factors)).backward()  # type: ignore[no-untyped-call]
                 _step(optimizer, pairs, job.optimisation)
         return TrainingResult(_vector(factors), tuple(losses))
+
+
+def _penalty(job: TrainingJob, factors: Sequence[nn.Parameter]) -> Tensor:
+    """Return the job's penalty on the A of all sites and the B of all sites."""
+    sites = len(factors) // 2
+    if job.penalty is None:
+        return torch.zeros(())
+    scale = torch.full((1,), job.adapter.scale, device=factors[0].device)
+    pairs = zip(factors[:sites], factors[sites:], strict=True)
+    return sum((job.penalty.of_site(a[None], b[None], scale).sum() for a, b in pairs), scale * 0.0)
 
 
 def _step(

@@ -11,6 +11,7 @@ from torch.nn import functional
 from cosim.learning.adapter import Layout
 from cosim.learning.errors import LearningError
 from cosim.learning.model_pool import TrainingJob, TrainingResult
+from cosim.learning.penalties import Penalty
 from cosim.learning.pool._blocks import Part, cut
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._lora import Stack, stacked, views
@@ -75,6 +76,10 @@ class _Trainings:
         start, stop = 0 if self.trains_a else size_a, size if self.trains_b else size_a
         self.moving = slice(start, stop)
         self.anchor = torch.zeros((), device=device, requires_grad=True)
+        self.penalised: dict[Penalty, list[int]] = {}  # rows of the devices of each penalty
+        for row, job in enumerate(jobs):
+            if job.penalty is not None:
+                self.penalised.setdefault(job.penalty, []).append(row)
 
     def run(self) -> list[TrainingResult]:
         losses: list[Tensor] = []
@@ -84,6 +89,8 @@ class _Trainings:
             batches = [self._texts(job, step) for job in self.jobs[:active]]
             self.grads[:active, self.moving].zero_()
             losses.append(self._gradients(batches))
+            for penalty, rows in self.penalised.items():
+                self._penalise(penalty, [row for row in rows if row < active])
             self.optimiser.step(active)
         by_step = [loss.tolist() for loss in losses]
         final = self.values.cpu().numpy()
@@ -153,6 +160,19 @@ class _Trainings:
         owner = torch.arange(len(block), device=device)[:, None]
         shares = torch.where(place[2] == owner, nats.detach(), 0.0).sum(dim=1)
         losses.index_add_(0, torch.tensor(who, device=device), shares)
+
+    def _penalise(self, penalty: Penalty, rows: Sequence[int]) -> None:
+        """Add the gradients of a penalty on these devices' factors."""
+        if not rows:
+            return
+        index = torch.tensor(rows, device=self.model.device)
+        values = self.values[index].requires_grad_()
+        factors = zip(*views(self.layout, values), strict=True)
+        scale = self.scale[index].view(-1)
+        with torch.enable_grad():
+            sites = torch.stack([penalty.of_site(a, b, scale).sum() for a, b in factors])
+            (grads,) = torch.autograd.grad(sites.sum(), values)
+        self.grads.index_add_(0, index, grads)
 
     def _stack(self, who: Sequence[int]) -> tuple[Stack, Tensor | None]:
         """Return these devices' adapters, and their gradients where these are not views."""
