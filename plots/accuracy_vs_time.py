@@ -35,6 +35,11 @@ class AccuracyVsTime(Figure):
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw own tasks (left) and all tasks (right)."""
         groups = group(runs)
+        curves = [
+            _curve(each, own).assign(experiment=each.label, tasks="own" if own else "all")
+            for own in (True, False)
+            for each in groups
+        ]
         for each in groups:
             if len(each.runs) == 1:
                 print(
@@ -42,11 +47,6 @@ class AccuracyVsTime(Figure):
                     "run several seeds for a confidence band",
                     file=sys.stderr,
                 )
-        curves = [
-            _curve(each, own).assign(experiment=each.label, tasks="own" if own else "all")
-            for own in (True, False)
-            for each in groups
-        ]
         with style.page(style.PAGE_IN if len(groups) > 1 else style.COLUMN_IN, 2.3) as page:
             if len(groups) == 1:
                 axes = page.subplots()
@@ -54,20 +54,25 @@ class AccuracyVsTime(Figure):
                     zip(curves, ("own task", "all tasks"), strict=True)
                 ):
                     _plot(axes, curve, label, index)
-                axes.set_ylabel("Mean accuracy")
+                axes.set_ylabel("Mean accuracy (%)")
                 panels = [axes]
             else:
                 panels = list(page.subplots(1, 2, sharey=True))
                 for index, curve in enumerate(curves):
                     panel, experiment = divmod(index, len(groups))
                     _plot(panels[panel], curve, groups[experiment].label, experiment)
-                panels[0].set_ylabel("Mean accuracy, own task")
-                panels[1].set_ylabel("Mean accuracy, all tasks")
+                panels[0].set_ylabel("Mean accuracy, own task (%)")
+                panels[1].set_ylabel("Mean accuracy, all tasks (%)")
             for axes in panels:
                 axes.set_xlabel("Simulated time (s)")
                 axes.grid(visible=True)
                 axes.margins(x=0.02)
-                axes.legend(loc="lower right")
+            lines = panels[0].get_legend_handles_labels()[0]
+            if len(panels) == 1:
+                style.legend_above(panels[0], lines, columns=2)
+            else:
+                columns = min(len(lines), 3)
+                page.legend(handles=lines, loc="outside upper center", ncols=columns)
             return Drawing(page, _table(curves))
 
 
@@ -98,12 +103,12 @@ def _plot(axes: "Axes", curve: "pd.DataFrame", label: str, index: int) -> None:
     looks = style.line(index)
     num_seeds = int(curve["num_seeds"].iloc[0])
     if num_seeds > 1:
-        low = curve["accuracy"] - curve["half_width"]
-        high = curve["accuracy"] + curve["half_width"]
+        low = 100.0 * (curve["accuracy"] - curve["half_width"])
+        high = 100.0 * (curve["accuracy"] + curve["half_width"])
         axes.fill_between(curve["t_s"], low, high, color=looks["color"], alpha=0.2, linewidth=0)
         label = f"{label} ({num_seeds} seeds, 95 %)"
     every = max(len(curve) // MARKS, 1)
-    axes.plot(curve["t_s"], curve["accuracy"], label=label, markevery=every, **looks)
+    axes.plot(curve["t_s"], 100.0 * curve["accuracy"], label=label, markevery=every, **looks)
 
 
 def _table(curves: Sequence["pd.DataFrame"]) -> "pd.DataFrame":

@@ -14,6 +14,7 @@ from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
 from cosim.results.run import Run
 from cosim.units import Seconds
+from cosim.world.world import World
 from plots import style
 
 Floats = NDArray[np.float64]
@@ -21,6 +22,9 @@ Floats = NDArray[np.float64]
 POINTS_PER_CYCLE = 32  # of the Doppler phase: a fade is some tenths of a cycle wide
 MIN_POINTS, MAX_POINTS = 500, 20_000
 FLOOR_DB = 45.0  # below the mean; a deeper fade is cut off at the border
+CYCLES = 30.0  # of the Doppler phase in the default window: more fades cannot be told apart
+LONGEST_S = 10.0  # default window, however slow the devices are
+NOTE_SHARE = 0.12  # of the axes' height, kept free for the note
 
 
 class ChannelTrace(Figure):
@@ -29,12 +33,12 @@ class ChannelTrace(Figure):
     Attributes:
         link: the two devices; None for the first link of the first plan.
         start_s: start of the window.
-        length_s: its length.
+        length_s: its length; None for about thirty cycles of the Doppler phase, at most 10 s.
     """
 
     link: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
     start_s: Annotated[Seconds, Field(ge=0)] = 0.0
-    length_s: Annotated[Seconds, Field(gt=0)] = 2.0
+    length_s: Annotated[Seconds, Field(gt=0)] | None = None
 
     @field_validator("link")
     @classmethod
@@ -52,7 +56,7 @@ class ChannelTrace(Figure):
         run = runs[0]
         world = run.world
         src, dst = self._link(run)
-        end_s = self.start_s + self.length_s
+        end_s = self.start_s + (self.length_s or _default_s(world, src, dst, self.start_s))
         turns = np.diff(world.doppler_cycles(src, dst, np.array([self.start_s, end_s])))[0]
         points = int(np.clip(POINTS_PER_CYCLE * turns, MIN_POINTS, MAX_POINTS))
         t_s = np.linspace(self.start_s, end_s, points)
@@ -65,9 +69,10 @@ class ChannelTrace(Figure):
             axes.plot(t_s, gain_db, color=style.BLUE, linewidth=0.8, label="instantaneous")
             axes.plot(t_s, mean_db, color=style.VERMILLION, linestyle="--", label="mean")
             low_db = max(gain_db.min(), mean_db.min() - FLOOR_DB)
-            axes.set_ylim(low_db - 3.0, max(gain_db.max(), mean_db.max()) + 3.0)
+            high_db = max(gain_db.max(), mean_db.max()) + 2.0
+            axes.set_ylim(low_db - NOTE_SHARE * (high_db - low_db) - 1.0, high_db)
             axes.set_xlim(self.start_s, end_s)
-            axes.set_xlabel("Time (s)")
+            axes.set_xlabel("Simulated time (s)")
             axes.set_ylabel(f"Gain of link {src}\u2013{dst} (dB)")
             axes.grid(visible=True)
             style.tag(axes, _note(doppler_hz, distance_m, world.carrier_hz), "lower left")
@@ -89,6 +94,15 @@ class ChannelTrace(Figure):
                 f"link: expected two devices of 0 to {num_devices - 1}, got {list(self.link)}"
             )
         return self.link
+
+
+def _default_s(world: World, src: int, dst: int, start_s: float) -> float:
+    """Return the length of a window of `CYCLES`, rounded down to 1, 2 or 5 of a power of ten."""
+    first_s = 0.01 * LONGEST_S
+    cycles = np.diff(world.doppler_cycles(src, dst, np.array([start_s, start_s + first_s])))[0]
+    length_s = min(CYCLES * first_s / cycles, LONGEST_S) if cycles > 0 else LONGEST_S
+    power = 10.0 ** math.floor(math.log10(length_s))
+    return power * max(step for step in (1, 2, 5) if step * power <= length_s * (1 + 1e-9))
 
 
 def _note(doppler_hz: Floats, distance_m: Floats, carrier_hz: float) -> str:

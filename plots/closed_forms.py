@@ -1,18 +1,18 @@
 """The channel and mobility models against their closed forms, under a run's own seed.
 
 Random numbers are addressed by the seed, so these are the tables, places and phases that the run
-itself drew from. Without a run, `python plots/closed_forms.py` takes seed 1. Below each panel
-stands how far each point is from its closed form, in standard errors: one in twenty should leave
-the grey band. Points have samples of their own, except for the distribution of the power: there
-the points of one curve share theirs, and neighbours deviate alike.
+itself drew from. It needs no run: `python plots/closed_forms.py seed=3`. Below each panel stands
+how far each point is from its closed form, in standard errors: one in twenty should leave the grey
+band. Points have samples of their own, except for the distribution of the power: there the points
+of one curve share theirs, and neighbours deviate alike.
 """
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure
@@ -26,17 +26,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Page
 
-SEED = 1  # without a run
+SEED = 1  # without a run, and unless one is asked for
 BAND, BAND_COLOUR = 1.96, "#E6E6E6"  # standard errors that 95 % of the points keep within
 MOST_SIGMA = 4.0  # shown in the strips; a point further away is drawn at the edge
 
 
 class ClosedForms(Figure):
-    """Fading, capacity and random waypoint against their closed forms, under a run's seed."""
+    """Fading, capacity and random waypoint against their closed forms, under a run's seed.
+
+    Attributes:
+        seed: the seed; None for the run's, or 1 without a run.
+    """
+
+    needs_runs = False
+
+    seed: Annotated[int, Field(ge=0)] | None = None
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Measure and draw the four panels; no table of a run is read."""
-        return _draw(runs[0].seed)
+        if self.seed is not None:
+            return _draw(self.seed)
+        return _draw(runs[0].seed if runs else SEED)
 
 
 def _draw(seed: int) -> Drawing:
@@ -168,7 +178,7 @@ def _curve(axes: "Axes", index: int, label: str, x: Any, law: Any, points: Point
     axes.plot(x, law, color=look["color"], linestyle=look["linestyle"], linewidth=0.8)
     _marks(axes, index, points)
     # One entry for both: the line, with its marker.
-    axes.plot([], [], markersize=3.0, markerfacecolor="white", label=label, **look)
+    axes.plot([], [], label=label, **look | {"markersize": 3.0, "markerfacecolor": "white"})
 
 
 def _marks(
@@ -212,11 +222,5 @@ def _table(panel: str, points: Points) -> "pd.DataFrame":
     return table
 
 
-def _without_run() -> int:
-    for path in _draw(SEED).save(Path("figures") / "closed_forms"):
-        print(path)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(ClosedForms) if sys.argv[1:] else _without_run())
+    sys.exit(main(ClosedForms))

@@ -1,7 +1,8 @@
-"""Empirical distribution of transfer delays.
+"""Distribution of transfer delays.
 
 Transfers that were never delivered count as infinitely late, so a curve ends at the fraction that
-was delivered.
+was delivered. Those that were in flight at the end of the run count for as long as they were seen
+(Kaplan-Meier), for nobody knows what would have become of them.
 """
 
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
 from cosim.results.groups import group
+from cosim.results.outcomes import cut_by_end, delay_distribution
 from cosim.results.run import Run
 from plots import style
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 LOG_SPREAD = 30.0  # 99th over 1st percentile from which on the time axis is logarithmic
 MARKS = 6  # markers on a curve
+ROW_IN = 0.14  # height of a row of the legend
+LONG = 24  # letters of a label from which on it has a row of the legend for itself
 
 
 class DelayCdf(Figure):
@@ -44,29 +48,35 @@ class DelayCdf(Figure):
         for run in runs:
             if run.flows.empty:
                 raise FigureError(f"run {run.path} has no transfers; its devices never sent")
-        parts = [run.flows.assign(run=each.label) for each in groups for run in each.runs]
+        parts = [
+            run.flows.assign(run=each.label, cut=cut_by_end(run))
+            for each in groups
+            for run in each.runs
+        ]
         flows = pd.concat(parts, ignore_index=True)
         by = self.by or ("run" if len(groups) > 1 else "kind")
         curves = [_curve(str(name), rows) for name, rows in flows.groupby(by, sort=False)]
-        data = pd.concat(curves, ignore_index=True)
-        if data.empty:
+        curves = [curve for curve in curves if len(curve)]
+        if not curves:
             raise FigureError("none of the transfers was delivered, so no delay is known")
-        with style.page(style.COLUMN_IN, 2.2) as page:
+        data = pd.concat(curves, ignore_index=True)
+        labels = [_label(curve) for curve in curves]
+        columns = 1 if max(map(len, labels)) > LONG else min(len(curves), 2)
+        height_in = 2.05 + ROW_IN * -(-len(curves) // columns)
+        with style.page(style.COLUMN_IN, height_in) as page:
             axes = page.subplots()
-            for index, curve in enumerate(curves):
-                if curve.empty:
-                    continue
-                label = f"{curve['curve'].iloc[0]} ($n$ = {curve['num_transfers'].iloc[0]})"
-                # A step at every delay, from 0: the empirical distribution function itself.
-                delay_s = np.concatenate([curve["delay_s"].iloc[:1], curve["delay_s"]])
-                fraction = np.concatenate([[0.0], curve["fraction"]])
+            last_s = data["delay_s"].max()
+            for index, (curve, label) in enumerate(zip(curves, labels, strict=True)):
+                # A step at every delay, from 0, and level from the last one on.
+                delay_s = np.concatenate([curve["delay_s"].iloc[:1], curve["delay_s"], [last_s]])
+                fraction = np.concatenate([[0.0], curve["fraction"], curve["fraction"].iloc[-1:]])
                 every = max(len(curve) // MARKS, 1)
                 axes.plot(
                     delay_s,
                     fraction,
                     drawstyle="steps-post",
                     label=label,
-                    markevery=(every // 2 + 1, every),
+                    markevery=slice(every // 2 + 1, len(curve) + 1, every),
                     **style.line(index),
                 )
             low, high = data["delay_s"].quantile([0.01, 0.99])
@@ -78,19 +88,31 @@ class DelayCdf(Figure):
             axes.set_xlabel("Transfer delay (s)")
             axes.set_ylabel("Fraction of transfers")
             axes.grid(visible=True)
-            axes.legend(loc="lower right")
+            style.legend_above(axes, columns=columns)
             return Drawing(page, data)
 
 
 def _curve(name: str, flows: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd  # noqa: PLC0415
 
-    delivered = flows[flows["outcome"] == "delivered"]
-    delay_s = np.sort((delivered["end_s"] - delivered["start_s"]).to_numpy())
-    fraction = np.arange(1, len(delay_s) + 1) / len(flows)
-    return pd.DataFrame(
-        {"curve": name, "delay_s": delay_s, "fraction": fraction, "num_transfers": len(flows)}
+    delivered = flows["outcome"] == "delivered"
+    took_s = (flows["end_s"] - flows["start_s"]).to_numpy()
+    num_never = int((~delivered & ~flows["cut"]).sum())
+    delay_s, fraction = delay_distribution(took_s[delivered], num_never, took_s[flows["cut"]])
+    table = pd.DataFrame({"curve": name, "delay_s": delay_s, "fraction": fraction})
+    return table.assign(
+        num_transfers=len(flows), num_undelivered=num_never, num_cut=int(flows["cut"].sum())
     )
+
+
+def _label(curve: "pd.DataFrame") -> str:
+    first = curve.iloc[0]
+    label = f"{first['curve']} ($n$ = {first['num_transfers']:,}"
+    if first["num_undelivered"]:
+        label += f", {first['num_undelivered']:,} failed"
+    if first["num_cut"]:
+        label += f", {first['num_cut']:,} unfinished"
+    return label + ")"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ is named in a scenario.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -88,11 +89,16 @@ def _page_class() -> type["Page"]:
 
 
 def line(index: int) -> dict[str, Any]:
-    """Return colour, dash and marker of the `index`-th line of a figure."""
+    """Return colour, dash and marker of the `index`-th line of a figure.
+
+    Every other marker is hollow, so that of two lines that meet both are seen.
+    """
     return {
         "color": COLOURS[index % len(COLOURS)],
         "linestyle": DASHES[index % len(DASHES)],
         "marker": MARKERS[index % len(MARKERS)],
+        "markerfacecolor": "none" if index % 2 else COLOURS[index % len(COLOURS)],
+        "markersize": 4.5 if index % 2 else 3.2,
     }
 
 
@@ -123,6 +129,26 @@ def halo() -> list[Any]:
     from matplotlib.patheffects import withStroke  # noqa: PLC0415
 
     return [withStroke(linewidth=1.5, foreground="white")]
+
+
+def fit_height(page: "Page", grid: Sequence[Sequence["Axes"]], most_in: float = 5.5) -> None:
+    """Make panels show both directions in one scale, as wide as they are now.
+
+    Args:
+        page: the page, whose height follows; afterwards its layout is settled.
+        grid: its rows of axes, all with the same limits.
+        most_in: the height that a panel has at most.
+    """
+    left, right = grid[0][0].get_xlim()
+    bottom, top = grid[0][0].get_ylim()
+    for _ in range(2):  # other ticks at another height may change the width a little
+        page.draw_without_rendering()
+        place, (width_in, height_in) = grid[0][0].get_position(), page.get_size_inches()
+        wanted_in = min(place.width * width_in * (top - bottom) / (right - left), most_in)
+        page.set_figheight(height_in + len(grid) * (wanted_in - place.height * height_in))
+    for axes in chain.from_iterable(grid):
+        axes.set_aspect("equal")
+    page.draw_without_rendering()
 
 
 def legend_above(axes: "Axes", handles: Sequence[Any] | None = None, columns: int = 4) -> None:

@@ -1,5 +1,6 @@
 """Accuracy of every device on every task at the last evaluation; own tasks are outlined."""
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,9 +14,11 @@ from plots import style
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.patches import Rectangle
 
 MAX_LABELLED = 16  # devices or tasks; with more, cells are too small for their numbers
+ROUNDING = 1e-9  # of a mean of accuracies
 PALE = 0.6  # above this share of the colour scale, dark text reads better
 
 
@@ -39,14 +42,14 @@ class TaskDeviceHeatmap(Figure):
         accuracy, own = accuracy[order], own[order]
         values = 100.0 * accuracy.to_numpy()
         num_devices, num_tasks = values.shape
-        height_in = min(max(0.9 + 0.2 * num_devices, 1.6), 6.0)
+        height_in = min(max(1.05 + 0.2 * num_devices, 1.6), 6.0)
         with style.page(style.COLUMN_IN, height_in) as page:
             axes = page.subplots()
             image = axes.imshow(values, cmap="cividis", aspect="auto", interpolation="nearest")
             low, high = image.get_clim()
             axes.set_xticks(
                 range(num_tasks),
-                list(map(str, order)),
+                [str(task).replace("_", " ") for task in order],
                 rotation=35,
                 ha="right",
                 rotation_mode="anchor",
@@ -63,14 +66,15 @@ class TaskDeviceHeatmap(Figure):
                     axes.text(
                         column,
                         row,
-                        f"{value:.0f}",
+                        str(math.floor(value + 0.5 + ROUNDING)),  # halves up, as in tables
                         ha="center",
                         va="center",
                         fontsize=style.SMALL_PT,
                         color="black" if dark else "white",
                     )
                 if own.to_numpy()[row, column] == 1:
-                    axes.add_patch(_outline(row, column, width_pt=1.2 if labelled else 0.6))
+                    axes.add_patch(_outline(row, column, labelled))
+            _legend(axes, labelled)
             bar = page.colorbar(image, ax=axes, pad=0.02, aspect=30)
             bar.set_label("Accuracy (%)")
             bar.outline.set_linewidth(0.5)
@@ -90,7 +94,19 @@ def _at(run: Run, round: int | None) -> "pd.DataFrame":
     return found
 
 
-def _outline(row: int, column: int, width_pt: float) -> "Rectangle":
+def _legend(axes: "Axes", labelled: bool) -> None:
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    width_pt = _width_pt(labelled)
+    own = Patch(fill=False, edgecolor=style.VERMILLION, linewidth=width_pt, label="own task")
+    style.legend_above(axes, [own], columns=1)
+
+
+def _width_pt(labelled: bool) -> float:
+    return 1.2 if labelled else 0.6
+
+
+def _outline(row: int, column: int, labelled: bool) -> "Rectangle":
     from matplotlib.patches import Rectangle  # noqa: PLC0415
 
     return Rectangle(
@@ -99,7 +115,7 @@ def _outline(row: int, column: int, width_pt: float) -> "Rectangle":
         0.88,
         fill=False,
         edgecolor=style.VERMILLION,
-        linewidth=width_pt,
+        linewidth=_width_pt(labelled),
     )
 
 

@@ -38,24 +38,22 @@ def draw_figures(
     """Draw figures of runs into PDF, PNG and CSV files.
 
     A figure that compares takes all runs at once. Any other is drawn for each run, and where there
-    are several, the run's folder is part of the file's name. A figure that cannot be drawn keeps
-    none of the others from it.
+    are several, the run's folder is part of the file's name. Without a run, each is drawn once. A
+    figure that cannot be drawn keeps none of the others from it.
 
     Args:
         figures: what to draw.
-        runs: at least one.
+        runs: at least one, unless none of the figures needs one.
         out_dir: where the files go; made if it is not there.
 
     Returns:
         What became of each figure, in order.
     """
-    if not runs:
-        raise ValueError("expected at least one run, got none")
     drawn = []
     used: Counter[str] = Counter()
     for figure in figures:
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", _name(type(figure)))
-        batches = [tuple(runs)] if figure.compares else [(run,) for run in runs]
+        batches = [tuple(runs)] if figure.compares or not runs else [(run,) for run in runs]
         for batch in batches:
             stem = name if len(batches) == 1 else f"{name}-{batch[0].path.resolve().name}"
             used[stem] += 1
@@ -68,10 +66,12 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Drawing:
     """Draw one figure, after a look at whether the runs fit it.
 
     Raises:
-        FigureError: there are several runs and the figure is of one, or a run has no packets and
-            the figure needs them, or the figure itself says so.
+        FigureError: there is no run and the figure needs one, or there are several and it is of
+            one, or a run has no packets and it needs them, or the figure itself says so.
     """
-    if len(runs) != 1 and not figure.compares:
+    if not runs and figure.needs_runs:
+        raise FigureError("expected at least one run folder, got none")
+    if len(runs) > 1 and not figure.compares:
         raise FigureError(f"{_name(type(figure))} draws one run, got {len(runs)}")
     if figure.needs_packets:
         for run in runs:
@@ -81,7 +81,7 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Drawing:
 
 
 def main(figure_class: type[Figure], arguments: Sequence[str] | None = None) -> int:
-    """Draw one figure from the command line: `python plots/NAME.py RUNS... [key=value ...]`.
+    """Draw one figure from the command line: `python plots/NAME.py [RUNS...] [key=value ...]`.
 
     Args:
         figure_class: the figure.
@@ -94,7 +94,7 @@ def main(figure_class: type[Figure], arguments: Sequence[str] | None = None) -> 
     parser = argparse.ArgumentParser(
         prog=name, description=(figure_class.__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder, or KEY=VALUE")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="run folder, or KEY=VALUE")
     parser.add_argument("--out", type=Path, help="folder for the files")
     options = parser.parse_args(arguments)
     settings = [word for word in options.runs if "=" in word and not Path(word).exists()]
@@ -102,7 +102,7 @@ def main(figure_class: type[Figure], arguments: Sequence[str] | None = None) -> 
     try:
         figure = figure_class.model_validate(_read_settings(settings))
         runs = [Run(folder) for folder in folders]
-        if not runs:
+        if not runs and figure.needs_runs:
             raise FigureError("expected at least one run folder, got none")
     except ValidationError as error:
         for problem in error.errors():
@@ -123,7 +123,7 @@ def main(figure_class: type[Figure], arguments: Sequence[str] | None = None) -> 
 
 
 def default_out_dir(runs: Sequence[Run]) -> Path:
-    """Return where figures go: into the run's folder, or `figures/` here for several runs."""
+    """Return where figures go: into the run's folder; `figures/` here for several runs or none."""
     return runs[0].path / "figures" if len(runs) == 1 else Path("figures")
 
 

@@ -1,4 +1,4 @@
-"""A figure: one file in `plots/`, drawn from run folders only."""
+"""A figure: one file in `plots/`, drawn from run folders only, or from nothing at all."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -61,16 +61,19 @@ class Figure(Plugin):
     """Contract of family `figure`. Fields are the figure's keys in `plots:`.
 
     Attributes:
+        needs_runs: whether there must be a run; a figure of the models alone needs none, and
+            takes what a run can tell it, such as its seed, where there is one.
         needs_packets: whether `record.packets` must have been on.
         compares: whether several runs make one drawing; if not, each run has its own.
     """
 
+    needs_runs: ClassVar[bool] = True
     needs_packets: ClassVar[bool] = False
     compares: ClassVar[bool] = False
 
     @abstractmethod
     def draw(self, runs: Sequence[Run]) -> Drawing:
-        """Draw the runs: one, or if the figure compares, one or more.
+        """Draw the runs: one, or if the figure compares, one or more; none if it needs none.
 
         Raises:
             FigureError: the runs do not hold what is drawn.

@@ -1,21 +1,51 @@
 """A summary as a person reads it: plain lines, or a table for a terminal."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cosim.results.numbers import scaled
-from cosim.results.summary import Change, Summary
+from cosim.results.summary import UNFINISHED, Change, Summary
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _NONE = "none"
+_STOPPED = ("expired", "aborted", UNFINISHED)
+LABEL_WIDTH = 23  # of `text` at least, so that the lines of all runs stand alike
 
 
 def rows(summary: Summary) -> tuple[tuple[str, str], ...]:
     """Return the lines of a summary: what it is, and its value with unit."""
-    reached = summary.time_to_accuracy
-    triggers = ", ".join(f"{count} x {name}" for name, count in summary.triggers)
+    lines = [*_accuracies(summary)]
+    lines += [
+        ("simulated time", f"{summary.time_s:.6g} s, {summary.num_rounds} rounds"),
+        ("sent", f"{scaled(summary.bits_sent)}bit"),
+        ("delivered", f"{scaled(summary.bits_delivered)}bit of payload, summed over receivers"),
+        ("energy", f"{scaled(summary.energy_j)}J"),
+    ]
+    if not math.isnan(summary.collision_rate):
+        lines.append(("collision rate", f"{summary.collision_rate:.3g}"))
+    lines += [
+        ("late updates", str(summary.num_late)),
+        ("transfers", _counted(summary.transfers, "{count} {name}")),
+        ("lost packets", f"{summary.num_lost_packets} of {summary.num_packets}"),
+    ]
+    if summary.num_unfinished_packets:
+        unfinished = [name for name, _ in summary.transfers if name in _STOPPED]
+        stopped = f"of {' and '.join(unfinished)} transfers, sent or not"
+        lines.append(("missing packets", f"{summary.num_unfinished_packets} {stopped}"))
+    lines += [
+        ("plans", _counted(summary.triggers, "{count} x {name}")),
+        ("results", str(summary.run.path)),
+    ]
+    return tuple(lines)
+
+
+def _accuracies(summary: Summary) -> list[tuple[str, str]]:
+    """Return the lines of a run that was evaluated; none for one without learning."""
+    if math.isnan(summary.all_accuracy.first):
+        return []
     lines = [
         ("own-task accuracy", _change(summary.own_accuracy)),
         ("all-task accuracy", _change(summary.all_accuracy)),
@@ -24,28 +54,24 @@ def rows(summary: Summary) -> tuple[tuple[str, str], ...]:
         (f"  {task.task}", f"own {_change(task.own)}, all {_change(task.all)}")
         for task in summary.tasks
     ]
+    reached = summary.time_to_accuracy
     if reached is not None:
         when = f"{reached.time_s:.4g} s, round {reached.rounds}" if reached.rounds >= 0 else "never"
         lines.append((f"time to own-task {_percent(reached.target)}", when))
-    lines += [
-        ("simulated time", f"{summary.time_s:.6g} s, {summary.num_rounds} rounds"),
-        ("sent", f"{scaled(summary.bits_sent)}bit"),
-        ("delivered", f"{scaled(summary.bits_delivered)}bit"),
-        ("energy", f"{scaled(summary.energy_j)}J"),
-        ("collision rate", _number(summary.collision_rate)),
-        ("late updates", str(summary.num_late)),
-        ("lost transfers", f"{summary.num_lost} of {summary.num_flows}"),
-        ("lost packets", str(summary.num_lost_packets)),
-        ("plans", f"{summary.num_plans}: {triggers}" if triggers else "0"),
-        ("results", str(summary.run.path)),
-    ]
-    return tuple(lines)
+    return lines
+
+
+def _counted(counts: Sequence[tuple[str, int]], each: str) -> str:
+    """Return a total and what it is made of."""
+    total = sum(count for _, count in counts)
+    parts = ", ".join(each.format(name=name, count=count) for name, count in counts)
+    return f"{total}: {parts}" if parts else "0"
 
 
 def text(summary: Summary) -> str:
     """Return a summary as aligned lines."""
     lines = rows(summary)
-    width = max(len(label) for label, _ in lines)
+    width = max(LABEL_WIDTH, *(len(label) for label, _ in lines))
     return "\n".join(f"{label:<{width}}  {value}" for label, value in lines)
 
 
@@ -70,7 +96,3 @@ def _change(change: Change) -> str:
 
 def _percent(share: float) -> str:
     return f"{100.0 * share:.1f} %"
-
-
-def _number(value: float) -> str:
-    return _NONE if math.isnan(value) else f"{value:.3g}"

@@ -124,17 +124,24 @@ class Run:
 
         Raises:
             RunError: there is no such table, which is so while a run goes on and after its
-                process was killed.
+                process was killed; or the file is no table any more.
         """
         import pandas as pd  # noqa: PLC0415  half a second, and naming a figure needs no table
 
         path = self.path / f"{name}.parquet"
         if not path.exists():
+            outcome = self._manifest.outcome
+            why = "tables appear when a run ends, so wait for it, or run the scenario again"
+            if outcome == "finished":
+                why = f"{path.name} was taken away, so run the scenario again"
+            raise RunError(f"{self.path} has no table {name!r}: its outcome is {outcome!r}; {why}")
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:
             raise RunError(
-                f"{self.path} has no table {name!r}: its outcome is {self._manifest.outcome!r}; "
-                "tables appear when a run ends, so wait for it, or run the scenario again"
-            )
-        return pd.read_parquet(path)
+                f"expected a Parquet table, got {path}, which cannot be read; "
+                f"run the scenario again ({error})"
+            ) from None
 
     def __repr__(self) -> str:
         return "\n".join(f"{key:<9}{value}" for key, value in self._facts().items())

@@ -3,9 +3,11 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cosim.results.outcomes import cut_by_end, end_s
 from cosim.results.run import Run
 
 if TYPE_CHECKING:
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 GAIN_SHARE = 0.8
 _NUMBER = re.compile(r"[+-]?\d+(?:[.-]\d+)*")  # also the two ends of a link, `4-5`
 _ROUNDING = 1e-9  # of a mean of accuracies
+UNFINISHED = "unfinished"  # in flight at the end of the run
+OUTCOMES = ("delivered", "partial", "expired", "aborted", UNFINISHED)
+_SPENT = ("transmit_j", "receive_j", "compute_j", "idle_j")
+_RAN = ("delivered", "partial")  # every packet was sent
 
 
 @dataclass(frozen=True)
@@ -64,16 +70,20 @@ class Summary:
         all_accuracy: mean over all devices and tasks.
         time_to_accuracy: with the target that was asked for; by default the first accuracy plus
             80 % of the gain from there to the best. None without a gain.
-        time_s: simulated time at the end of the last round, evaluation or transfer.
+        time_s: simulated time at the end of the run.
+        energy_j: used by all devices until the end of the run.
         bits_sent: on the air, headers and repetitions counted.
-        bits_delivered: of payloads.
+        bits_delivered: of payloads; those of a multicast count at each of its receivers.
         collision_rate: mean over rounds.
         num_late: updates that missed their deadline.
-        num_lost: transfers that were not delivered whole.
-        num_flows: transfers in all.
-        num_lost_packets: packets that did not arrive, of all transfers.
-        triggers: number of plans by what caused them, in order of appearance; numbers in what
-            caused them are left out, so that causes of one sort count together.
+        transfers: number of transfers by how they ended, those in flight at the end of the run
+            apart.
+        num_packets: packets of the transfers that ran to their end.
+        num_lost_packets: those of them that did not arrive: they were sent, and lost for good.
+        num_unfinished_packets: packets that had not arrived when their transfer expired, was
+            aborted or was cut by the end of the run; many of them were never sent.
+        triggers: number of plans by what caused them, in order of appearance; causes that differ
+            in numbers only count together, and are told without them.
     """
 
     run: Run
@@ -89,9 +99,10 @@ class Summary:
     energy_j: float
     collision_rate: float
     num_late: int
-    num_lost: int
-    num_flows: int
+    transfers: tuple[tuple[str, int], ...]
+    num_packets: int
     num_lost_packets: int
+    num_unfinished_packets: int
     triggers: tuple[tuple[str, int], ...]
 
     @property
@@ -113,30 +124,40 @@ def summarise(run: Run, target: float | None = None) -> Summary:
         TaskAccuracy(str(task), _change(own[own["task"] == task]), _change(rows))
         for task, rows in evaluations.groupby("task", sort=True)
     )
-    triggers = Counter(
-        _NUMBER.sub("\u2026", reason)
-        for reason in plans.drop_duplicates("plan").sort_values("plan")["trigger"]
-    )
-    ends = [*rounds["t_s"].tail(1), *evaluations["t_s"].tail(1), *flows["end_s"].tail(1)]
+    triggers = plans.drop_duplicates("plan").sort_values("plan")["trigger"]
+    ended = flows["outcome"].mask(cut_by_end(run), UNFINISHED).value_counts()
+    ran = flows["outcome"].isin(_RAN)
     return Summary(
         run=run,
         own_accuracy=_change(own),
         all_accuracy=_change(evaluations),
         tasks=tasks,
         time_to_accuracy=time_to_accuracy(run, target),
-        time_s=max(map(float, ends), default=0.0),
+        time_s=end_s(run),
         num_rounds=len(rounds),
         num_devices=int(plans["device"].nunique()),
-        # Of the transfers: the rounds miss those that ended after the last round had closed.
+        # Not of the rounds, which miss what went on after the last one had closed.
         bits_sent=float(flows["air_bits"].sum()),
         bits_delivered=float(flows["delivered_bits"].sum()),
-        energy_j=float(rounds["energy_j"].sum()),
+        energy_j=float(run.energy[list(_SPENT)].to_numpy().sum()),
         collision_rate=float(rounds["collision_rate"].mean()),
         num_late=int(rounds["num_late"].sum()),
-        num_lost=int((flows["outcome"] != "delivered").sum()),
-        num_flows=len(flows),
-        num_lost_packets=int(flows["num_lost"].sum()),
-        triggers=tuple(triggers.items()),
+        transfers=tuple((name, int(ended[name])) for name in OUTCOMES if name in ended),
+        num_packets=int(flows["num_packets"][ran].sum()),
+        num_lost_packets=int(flows["num_lost"][ran].sum()),
+        num_unfinished_packets=int(flows["num_lost"][~ran].sum()),
+        triggers=_causes(triggers),
+    )
+
+
+def _causes(reasons: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """Count causes; those that differ in their numbers only are one, and lose them."""
+    sorts: dict[str, Counter[str]] = {}
+    for reason in reasons:
+        sorts.setdefault(_NUMBER.sub("\u2026", reason), Counter())[reason] += 1
+    return tuple(
+        (next(iter(counts)) if len(counts) == 1 else sort, counts.total())
+        for sort, counts in sorts.items()
     )
 
 

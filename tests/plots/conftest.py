@@ -23,6 +23,19 @@ def run(tmp_path_factory, make_run):
 
 
 @pytest.fixture(scope="session")
+def mast_run(tmp_path_factory, make_run):
+    """A run with a base station among its devices."""
+    at = ("30 m", "-40 m")
+    mast = {"group": "mast", "role": "base_station", "count": 1}
+    devices = (
+        mast | {"mobility": {"kind": "static", "position": at}},
+        {"group": "pedestrians", "count": 7},
+    )
+    folder = tmp_path_factory.mktemp("runs")
+    return make_run(folder, num_rounds=1, packets=False, positions=False, devices=devices)
+
+
+@pytest.fixture(scope="session")
 def seeds(tmp_path_factory, make_run):
     """Two experiments with three and two seeds."""
     folder = tmp_path_factory.mktemp("runs")

@@ -101,6 +101,8 @@ def test_a_run_is_drawn_under_its_own_seed(run, small):
     data = draw(find("figure", "closed_forms")(), [run]).data
     assert set(data["seed"]) == {run.seed}
     pd.testing.assert_frame_equal(data, closed_forms._draw(run.seed).data)
+    asked = draw(find("figure", "closed_forms")(seed=run.seed + 1), [run]).data
+    assert set(asked["seed"]) == {run.seed + 1}
     other = closed_forms._draw(run.seed + 1).data
     merged = data.merge(other, on=["panel", "curve", "x"])
     same = merged["measured_x"] == merged["measured_y"]

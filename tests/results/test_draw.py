@@ -50,6 +50,16 @@ class Empty(OneRun):
         raise FigureError(f"run {runs[0].path} has nothing")
 
 
+class NoRun(Figure):
+    """A figure of the models alone."""
+
+    needs_runs: ClassVar[bool] = False
+    seed: int = 0
+
+    def draw(self, runs):
+        return Drawing(Paper(), pd.DataFrame({"seed": [run.seed for run in runs] or [self.seed]}))
+
+
 class Packets(OneRun):
     """A figure of packets."""
 
@@ -124,9 +134,27 @@ def test_a_figure_of_one_run_refuses_two(two):
         draw(OneRun(), two)
 
 
-def test_figures_need_runs(tmp_path):
-    with pytest.raises(ValueError, match="at least one run"):
-        draw_figures([OneRun()], [], tmp_path)
+def test_a_figure_that_needs_runs_says_so(tmp_path):
+    for figure in (OneRun(), Several()):
+        (drawn,) = draw_figures([figure], [], tmp_path)
+        assert drawn.problem == "expected at least one run folder, got none"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_figure_that_needs_none_is_drawn_once_without_and_once_for_each(two, tmp_path):
+    (drawn,) = draw_figures([NoRun()], [], tmp_path)
+    assert drawn.paths[2].read_text() == "seed\n0\n"
+    assert stems(draw_figures([NoRun()], [], tmp_path)) == ["test_draw_NoRun"] * 3
+    seeds = [each.paths[2].read_text() for each in draw_figures([NoRun()], two, tmp_path)]
+    assert seeds == ["seed\n1\n", "seed\n2\n"]
+
+
+def test_main_needs_no_run_where_the_figure_needs_none(tmp_path, capsys):
+    assert main(NoRun, ["seed=7", "--out", str(tmp_path)]) == 0
+    assert main(OneRun, ["times=7", "--out", str(tmp_path)]) == 2
+    assert "expected at least one run folder" in capsys.readouterr().err
+    (csv,) = tmp_path.glob("*.csv")
+    assert csv.read_text() == "seed\n7\n"
 
 
 def test_where_figures_go_by_default(two):

@@ -64,6 +64,17 @@ def test_a_run_without_tables_says_what_to_do(tmp_path):
         _ = Run(folder.path).rounds
 
 
+def test_a_table_that_is_gone_or_broken_is_a_message(tmp_path):
+    path = make_run(tmp_path, num_rounds=1, packets=False, positions=False).path
+    (path / "flows.parquet").unlink()
+    (path / "rounds.parquet").write_bytes(b"PAR1, but not for long")
+    run = Run(path)
+    with pytest.raises(RunError, match=r"'finished'; flows\.parquet was taken away"):
+        _ = run.flows
+    with pytest.raises(RunError, match=r"expected a Parquet table, got .*rounds\.parquet"):
+        _ = run.rounds
+
+
 def test_what_is_no_run_is_told(tmp_path, run):
     (tmp_path / "notes.txt").write_text("")
     (tmp_path / "empty").mkdir()

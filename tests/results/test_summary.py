@@ -18,6 +18,8 @@ SCORES = (
     (2, 25.0, (0.8, 0.5), (0.3, 0.8)),
 )
 
+LOST = {"delivered": 0, "partial": 2, "expired": 4, "aborted": 5, "unfinished": 9}
+
 
 def write(tmp_path, scores=SCORES, outcomes=("delivered",), triggers=("on_start",)):
     with RunFolder.create(tmp_path, scenario()) as folder, Recorder(folder.path) as recorder:
@@ -52,16 +54,30 @@ def write(tmp_path, scores=SCORES, outcomes=("delivered",), triggers=("on_start"
                 num_lost_packets=3,
             )
         for flow, outcome in enumerate(outcomes):
+            end = 35.0 if outcome == "unfinished" else 1.0
             recorder.add(
                 "flows",
-                **dict.fromkeys(("round", "src", "dst", "num_packets", "num_attempts"), 1),
-                **dict.fromkeys(("start_s", "end_s", "payload_bits", "energy_j"), 1.0),
+                **dict.fromkeys(("round", "src", "dst", "num_attempts"), 1),
+                **dict.fromkeys(("start_s", "payload_bits", "energy_j"), 1.0),
+                end_s=end,
                 air_bits=3e6 / len(outcomes),
                 delivered_bits=2e6 / len(outcomes),
                 flow=flow,
                 kind="update",
-                num_lost=2 if outcome == "partial" else 0,
-                outcome=outcome,
+                num_packets=10,
+                num_lost=LOST[outcome],
+                outcome="aborted" if outcome == "unfinished" else outcome,
+            )
+        for device, joules in enumerate((20.0, 25.0)):
+            recorder.add(
+                "energy",
+                t_s=35.0,
+                device=device,
+                transmit_j=joules - 3.0,
+                receive_j=1.0,
+                compute_j=1.5,
+                idle_j=0.5,
+                left_j=math.inf,
             )
         for plan, trigger in enumerate(triggers):
             recorder.extend(
@@ -91,23 +107,48 @@ def test_accuracies_by_hand(tmp_path):
 def test_totals_by_hand(tmp_path):
     run = write(
         tmp_path,
-        outcomes=("delivered", "partial", "expired", "aborted", "delivered"),
+        outcomes=("delivered", "partial", "expired", "aborted", "delivered", "unfinished"),
         triggers=("on_start", "on_change", "on_change"),
     )
     summary = summarise(run)
-    assert (summary.bits_sent, summary.bits_delivered, summary.energy_j) == (3e6, 2e6, 40.0)
+    # The rounds hold 40 J: 5 J were used after the last one had closed.
+    assert (summary.bits_sent, summary.bits_delivered) == pytest.approx((3e6, 2e6))
+    assert summary.energy_j == 45.0
     assert summary.collision_rate == pytest.approx(0.15)
-    assert (summary.num_late, summary.num_lost, summary.num_flows) == (3, 3, 5)
-    assert (summary.num_lost_packets, summary.num_rounds, summary.num_devices) == (2, 2, 2)
+    assert (summary.num_late, summary.num_rounds, summary.num_devices) == (3, 2, 2)
     assert summary.triggers == (("on_start", 1), ("on_change", 2))
     assert summary.num_plans == 3
-    assert summary.time_s == 30.0
+    assert summary.time_s == 35.0
+
+
+def test_packets_of_transfers_that_were_stopped_are_not_lost_packets(tmp_path):
+    outcomes = ("delivered", "partial", "expired", "aborted", "delivered", "unfinished")
+    summary = summarise(write(tmp_path, outcomes=outcomes))
+    expected = (("delivered", 2), ("partial", 1), ("expired", 1), ("aborted", 1), ("unfinished", 1))
+    assert summary.transfers == expected
+    assert (summary.num_lost_packets, summary.num_packets) == (2, 30)
+    assert summary.num_unfinished_packets == 4 + 5 + 9
+    lines = dict(render.rows(summary))
+    assert lines["transfers"] == ("6: 2 delivered, 1 partial, 1 expired, 1 aborted, 1 unfinished")
+    assert lines["lost packets"] == "2 of 30"
+    assert lines["missing packets"].startswith("18 of expired and aborted and unfinished")
+
+
+def test_a_run_whose_transfers_all_ended_misses_no_packets(tmp_path):
+    lines = dict(render.rows(summarise(write(tmp_path))))
+    assert lines["lost packets"] == "0 of 10"
+    assert "missing packets" not in lines
 
 
 def test_causes_that_differ_in_numbers_count_together(tmp_path):
     triggers = ("start", "link 4-5 changed by +14.3 dB", "link 0-12 changed by -3 dB")
     summary = summarise(write(tmp_path, triggers=triggers))
     assert summary.triggers == (("start", 1), ("link … changed by … dB", 2))
+
+
+def test_a_cause_that_comes_again_keeps_its_numbers(tmp_path):
+    summary = summarise(write(tmp_path, triggers=("start", "every 20 s", "every 20 s")))
+    assert summary.triggers == (("start", 1), ("every 20 s", 2))
 
 
 def test_time_to_accuracy(tmp_path):
@@ -130,7 +171,15 @@ def test_a_run_without_learning_has_a_summary(tmp_path):
     summary = summarise(write(tmp_path, scores=(), outcomes=()))
     assert math.isnan(summary.own_accuracy.last)
     assert (summary.tasks, summary.time_to_accuracy) == ((), None)
-    assert "own-task accuracy  none" in render.text(summary)
+    lines = dict(render.rows(summary))
+    assert not any("accuracy" in label or "own-task" in label for label in lines)
+    assert not any("nan" in value or "none" in value for value in lines.values())
+
+
+def test_lines_of_runs_with_and_without_learning_stand_alike(tmp_path):
+    texts = [render.text(summarise(write(tmp_path / str(i), scores=SCORES[:i]))) for i in (0, 3)]
+    starts = {text.splitlines()[-1].index("/") for text in texts}
+    assert starts == {render.LABEL_WIDTH + 2}
 
 
 def test_text_is_one_aligned_line_each(tmp_path):
@@ -140,7 +189,7 @@ def test_text_is_one_aligned_line_each(tmp_path):
     assert lines["  a"] == "own 20.0 % -> 80.0 %, all 15.0 % -> 55.0 %"
     assert lines["time to own-task 70.0 %"] == "25 s, round 2"
     assert lines["sent"] == "3 Mbit"
-    assert lines["energy"] == "40 J"
+    assert lines["energy"] == "45 J"
     assert lines["plans"] == "2: 1 x on_start, 1 x every"
     text = render.text(summary).splitlines()
     assert len(text) == len(lines)
