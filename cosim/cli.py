@@ -157,7 +157,10 @@ def init(
 
 @app.command()
 def plot(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUNS", help="Run folders.")],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RUNS", help="Run folders; none for figures that need none."),
+    ] = None,
     *,
     figure: Annotated[
         list[str] | None,
@@ -174,10 +177,11 @@ def plot(
         from cosim.results.draw import default_out_dir, draw_figures  # noqa: PLC0415
         from cosim.results.run import Run  # noqa: PLC0415
 
-        opened = [Run(path) for path in runs]
-        figures = _chosen_figures(opened[0], figure or ())
+        opened = [Run(path) for path in runs or ()]
+        figures = _chosen_figures(opened, figure or ())
         problems = []
-        for drawn in draw_figures(figures, opened, out or default_out_dir(opened)):
+        where = out or (default_out_dir(opened) if opened else Path("figures"))
+        for drawn in draw_figures(figures, opened, where):
             if drawn.problem:
                 problems.append(f"{drawn.figure}: {drawn.problem}")
             for path in drawn.paths:
@@ -400,18 +404,25 @@ def _copy_scenarios(folder: Path, *, force: bool) -> None:
         typer.echo(copy)
 
 
-def _chosen_figures(run: "Run", names: Sequence[str]) -> tuple["Figure", ...]:
-    """Return the figures, checked against the run's scenario as its own `plots:` would be."""
+def _chosen_figures(runs: Sequence["Run"], names: Sequence[str]) -> tuple["Figure", ...]:
+    """Return the figures, checked against the first run's scenario as its own `plots:` would be."""
     from cosim.plugin import kinds  # noqa: PLC0415
     from cosim.results.run_folder import SCENARIO  # noqa: PLC0415
+    from cosim.scenario.load import loads  # noqa: PLC0415
 
     overrides = [f"plots=[{', '.join(names)}]"] if names else []
-    figures = _load(run.path / SCENARIO, overrides).scenario.plots
-    if not figures:
+    if runs:
+        loaded = _load(runs[0].path / SCENARIO, overrides)
+        reason = f"the scenario of {runs[0].path} asks for none"
+    else:
+        loaded = loads("plots: []", overrides)
+        reason = "there is no run whose scenario could ask for one"
+    if not loaded.scenario.plots:
         raise _BadInputError(
-            f"expected a figure, because the scenario of {run.path} asks for none; "
+            f"expected a figure, because {reason}; "
             f"name one with --figure: {', '.join(kinds('figure'))}"
         )
+    figures: tuple[Figure, ...] = loaded.scenario.plots
     return figures
 
 

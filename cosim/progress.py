@@ -85,7 +85,7 @@ class LiveProgress(Observer):
         own = [score.accuracy for score in scores if score.own]
         if own:
             self._accuracy = sum(own) / len(own)
-        if self._bar is not None and round == 0:
+        if own and self._bar is not None and round == 0:
             self._bar.update(self._task, status=f"untrained accuracy {self._accuracy:.1%}")
 
     def on_event(self, t_s: float, kind: str, device: int, detail: str) -> None:

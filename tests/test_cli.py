@@ -113,7 +113,7 @@ def test_seed_option_wins_over_the_file(call):
         ("run", "a.yaml", "--seed", "x"),
         ("run", "a.yaml", "--seed", "-1"),
         ("list", "nonsense"),
-        ("plot",),
+        ("plot", "--nonsense"),
     ],
 )
 def test_wrong_words_are_status_2(call, words):
@@ -121,6 +121,13 @@ def test_wrong_words_are_status_2(call, words):
     status, out, err = call(*words)
     assert (status, out) == (2, "")
     assert "Usage: cosim" in err
+
+
+def test_figures_without_a_run(call):
+    status, _, err = call("plot")
+    assert (status, err.count("expected a figure, because there is no run")) == (2, 1)
+    status, _, err = call("plot", "--figure", "delay_cdf")
+    assert (status, err) == (2, "delay_cdf: expected at least one run folder, got none\n")
 
 
 def test_no_words_show_the_help(call):

@@ -158,6 +158,12 @@ class Attempts:
         """Return how many attempts begin by the time that `bits` are served, at most K."""
         return min(self.num_within(bits) + 1, len(self.lost)) if bits >= 0.0 else 0
 
+    def num_packets_begun(self, num_attempts: int) -> int:
+        """Return how many packets the first `num_attempts` attempts, at most K, are of."""
+        if num_attempts == 0:
+            return 0
+        return int(np.searchsorted(self.ends, num_attempts - 1)) + 1
+
     def delivered(self, num_attempts: int) -> NDArray[np.bool_]:
         """Return which packets are through after `num_attempts` attempts, [packets.num]."""
         if self.complete and num_attempts >= len(self.lost) and not self._any_lost_for_good:

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cosim.results.numbers import scaled
-from cosim.results.summary import UNFINISHED, Change, Summary
+from cosim.results.summary import Change, Summary
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _NONE = "none"
-_STOPPED = ("expired", "aborted", UNFINISHED)
 LABEL_WIDTH = 23  # of `text` at least, so that the lines of all runs stand alike
 
 
@@ -29,12 +28,10 @@ def rows(summary: Summary) -> tuple[tuple[str, str], ...]:
     lines += [
         ("late updates", str(summary.num_late)),
         ("transfers", _counted(summary.transfers, "{count} {name}")),
-        ("lost packets", f"{summary.num_lost_packets} of {summary.num_packets}"),
+        ("lost packets", f"{summary.num_lost_packets} of {summary.num_sent_packets} sent"),
     ]
-    if summary.num_unfinished_packets:
-        unfinished = [name for name, _ in summary.transfers if name in _STOPPED]
-        stopped = f"of {' and '.join(unfinished)} transfers, sent or not"
-        lines.append(("missing packets", f"{summary.num_unfinished_packets} {stopped}"))
+    if summary.num_unsent_packets:
+        lines.append(("unsent packets", str(summary.num_unsent_packets)))
     lines += [
         ("plans", _counted(summary.triggers, "{count} x {name}")),
         ("results", str(summary.run.path)),

@@ -18,9 +18,8 @@ GAIN_SHARE = 0.8
 _NUMBER = re.compile(r"[+-]?\d+(?:[.-]\d+)*")  # also the two ends of a link, `4-5`
 _ROUNDING = 1e-9  # of a mean of accuracies
 UNFINISHED = "unfinished"  # in flight at the end of the run
-OUTCOMES = ("delivered", "partial", "expired", "aborted", UNFINISHED)
+OUTCOMES = ("delivered", "partial", "expired", "aborted", "dropped", UNFINISHED)
 _SPENT = ("transmit_j", "receive_j", "compute_j", "idle_j")
-_RAN = ("delivered", "partial")  # every packet was sent
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,9 @@ class Summary:
         num_late: updates that missed their deadline.
         transfers: number of transfers by how they ended, those in flight at the end of the run
             apart.
-        num_packets: packets of the transfers that ran to their end.
-        num_lost_packets: those of them that did not arrive: they were sent, and lost for good.
-        num_unfinished_packets: packets that had not arrived when their transfer expired, was
-            aborted or was cut by the end of the run; many of them were never sent.
+        num_sent_packets: packets that were sent, at least in part; each counts once.
+        num_lost_packets: those of them that did not arrive.
+        num_unsent_packets: packets whose transfer ended before their turn came.
         triggers: number of plans by what caused them, in order of appearance; causes that differ
             in numbers only count together, and are told without them.
     """
@@ -100,9 +98,9 @@ class Summary:
     collision_rate: float
     num_late: int
     transfers: tuple[tuple[str, int], ...]
-    num_packets: int
+    num_sent_packets: int
     num_lost_packets: int
-    num_unfinished_packets: int
+    num_unsent_packets: int
     triggers: tuple[tuple[str, int], ...]
 
     @property
@@ -126,7 +124,6 @@ def summarise(run: Run, target: float | None = None) -> Summary:
     )
     triggers = plans.drop_duplicates("plan").sort_values("plan")["trigger"]
     ended = flows["outcome"].mask(cut_by_end(run), UNFINISHED).value_counts()
-    ran = flows["outcome"].isin(_RAN)
     return Summary(
         run=run,
         own_accuracy=_change(own),
@@ -143,9 +140,9 @@ def summarise(run: Run, target: float | None = None) -> Summary:
         collision_rate=float(rounds["collision_rate"].mean()),
         num_late=int(rounds["num_late"].sum()),
         transfers=tuple((name, int(ended[name])) for name in OUTCOMES if name in ended),
-        num_packets=int(flows["num_packets"][ran].sum()),
-        num_lost_packets=int(flows["num_lost"][ran].sum()),
-        num_unfinished_packets=int(flows["num_lost"][~ran].sum()),
+        num_sent_packets=int((flows["num_packets"] - flows["num_unsent"]).sum()),
+        num_lost_packets=int(flows["num_lost"].sum()),
+        num_unsent_packets=int(flows["num_unsent"].sum()),
         triggers=_causes(triggers),
     )
 

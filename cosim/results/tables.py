@@ -44,7 +44,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         energy_j=_FLOAT,
         collision_rate=_FLOAT,
         num_late=_INT,  # updates that missed the deadline
-        num_lost_packets=_INT,  # did not arrive: lost for good, expired or aborted
+        num_lost_packets=_INT,  # were sent, at least in part, and did not arrive
     ),
     "evaluations": _schema(
         round=_INT,  # rounds that are over; 0 before the first
@@ -84,7 +84,8 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         payload_bits=_FLOAT,
         num_packets=_INT,
         num_attempts=_INT,
-        num_lost=_INT,  # packets that did not arrive
+        num_lost=_INT,  # packets that were sent, at least in part, and did not arrive
+        num_unsent=_INT,  # packets that were never begun
         outcome=_TEXT,  # delivered, partial, expired or aborted
         energy_j=_FLOAT,  # transmit power times time on the air
         air_bits=_FLOAT,  # headers and repetitions counted

@@ -22,7 +22,7 @@ class RoundRecord:
         collision_rate: measured fraction of coordinates that more than one device of a cluster
             trains, averaged over clusters of two or more; 0 if there is none.
         num_late: updates that missed their deadline, or came after their round had closed.
-        num_lost_packets: packets that did not arrive: lost for good, expired, aborted or dropped.
+        num_lost_packets: packets that were sent, at least in part, and did not arrive.
         num_plans: plans made so far.
         num_devices: devices that are taking part.
     """

@@ -15,7 +15,8 @@ class FlowRecord:
     Attributes:
         payload_bits: application bits, without headers.
         num_attempts: attempts begun.
-        num_lost: packets that did not arrive, for whatever reason.
+        num_lost: packets that were sent, at least in part, and did not arrive.
+        num_unsent: packets that were never begun.
         energy_j: what was radiated over the amplifier's efficiency: transmit power integrated over
             the time in which something was sent.
         air_bits: bits on the air, headers and repeated attempts counted.
@@ -33,6 +34,7 @@ class FlowRecord:
     num_packets: int
     num_attempts: int
     num_lost: int
+    num_unsent: int
     outcome: Outcome
     energy_j: float
     air_bits: float

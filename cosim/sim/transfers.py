@@ -245,6 +245,9 @@ class Sending:
         attempts = self._num_attempts
         if self.airing is not None:
             attempts += self.airing.num_attempts
+        num_begun = self.packets.num
+        if self.round == 0:
+            num_begun = self.airing.num_begun if self.airing is not None else 0
         num_arrived = int(np.count_nonzero(arrived))
         return FlowRecord(
             flow=self.transfers[receiver].number,
@@ -257,7 +260,8 @@ class Sending:
             payload_bits=8.0 * payload.num_bytes,
             num_packets=self.packets.num,
             num_attempts=attempts,
-            num_lost=self.packets.num - num_arrived,
+            num_lost=num_begun - num_arrived,
+            num_unsent=self.packets.num - num_begun,
             outcome=outcome,
             energy_j=self._radiated_j[receiver] / efficiency,
             air_bits=self._air_bits[receiver],

@@ -18,7 +18,8 @@ SCORES = (
     (2, 25.0, (0.8, 0.5), (0.3, 0.8)),
 )
 
-LOST = {"delivered": 0, "partial": 2, "expired": 4, "aborted": 5, "unfinished": 9}
+LOST = {"delivered": 0, "partial": 2, "expired": 4, "aborted": 1, "unfinished": 0}
+UNSENT = {"delivered": 0, "partial": 0, "expired": 3, "aborted": 0, "unfinished": 9}
 
 
 def write(tmp_path, scores=SCORES, outcomes=("delivered",), triggers=("on_start",)):
@@ -66,6 +67,7 @@ def write(tmp_path, scores=SCORES, outcomes=("delivered",), triggers=("on_start"
                 kind="update",
                 num_packets=10,
                 num_lost=LOST[outcome],
+                num_unsent=UNSENT[outcome],
                 outcome="aborted" if outcome == "unfinished" else outcome,
             )
         for device, joules in enumerate((20.0, 25.0)):
@@ -121,23 +123,23 @@ def test_totals_by_hand(tmp_path):
     assert summary.time_s == 35.0
 
 
-def test_packets_of_transfers_that_were_stopped_are_not_lost_packets(tmp_path):
+def test_packets_that_were_never_sent_are_not_lost_packets(tmp_path):
     outcomes = ("delivered", "partial", "expired", "aborted", "delivered", "unfinished")
     summary = summarise(write(tmp_path, outcomes=outcomes))
     expected = (("delivered", 2), ("partial", 1), ("expired", 1), ("aborted", 1), ("unfinished", 1))
     assert summary.transfers == expected
-    assert (summary.num_lost_packets, summary.num_packets) == (2, 30)
-    assert summary.num_unfinished_packets == 4 + 5 + 9
+    assert (summary.num_lost_packets, summary.num_sent_packets) == (2 + 4 + 1, 60 - 3 - 9)
+    assert summary.num_unsent_packets == 3 + 9
     lines = dict(render.rows(summary))
     assert lines["transfers"] == ("6: 2 delivered, 1 partial, 1 expired, 1 aborted, 1 unfinished")
-    assert lines["lost packets"] == "2 of 30"
-    assert lines["missing packets"].startswith("18 of expired and aborted and unfinished")
+    assert lines["lost packets"] == "7 of 48 sent"
+    assert lines["unsent packets"] == "12"
 
 
-def test_a_run_whose_transfers_all_ended_misses_no_packets(tmp_path):
+def test_a_run_whose_transfers_all_ended_left_no_packet_unsent(tmp_path):
     lines = dict(render.rows(summarise(write(tmp_path))))
-    assert lines["lost packets"] == "0 of 10"
-    assert "missing packets" not in lines
+    assert lines["lost packets"] == "0 of 10 sent"
+    assert "unsent packets" not in lines
 
 
 def test_causes_that_differ_in_numbers_count_together(tmp_path):

@@ -17,7 +17,7 @@ def test_tables_have_the_columns_that_other_tools_rely_on():
         "plans": "plan t_s trigger device cluster is_gateway density",
         "links": "plan src dst power_w mean_gain_db predicted_delay_s",
         "flows": "flow round kind src dst start_s end_s payload_bits num_packets num_attempts "
-        "num_lost outcome energy_j",
+        "num_lost num_unsent outcome energy_j",
         "packets": "flow packet start_s end_s num_attempts delivered",
         "trainings": "device round start_s end_s num_tokens flops loss energy_j",
         "energy": "t_s device transmit_j receive_j compute_j idle_j left_j",

@@ -79,7 +79,7 @@ def test_a_full_queue_drops_what_comes(engine):
     np.testing.assert_allclose(run.ends_s(), [0.009, 0.01, 0.0, 0.0105, 0.0115], rtol=1e-9)
     dropped, (at_s, delivery) = run.flow(2), run.deliveries[2]
     assert (at_s, delivery.arrived.tolist()) == (0.0, [False])
-    assert (dropped.num_attempts, dropped.num_lost) == (0, 1)
+    assert (dropped.num_attempts, dropped.num_lost, dropped.num_unsent) == (0, 0, 1)
     assert dropped.air_bits == dropped.delivered_bits == dropped.energy_j == 0.0
     assert len(run.packets_of(2).packet) == 0
 

@@ -219,7 +219,16 @@ def assert_same(one, other):
         sorted(other.flows, key=lambda flow: flow.flow),
         strict=True,
     ):
-        for name in ("flow", "src", "dst", "num_packets", "num_attempts", "num_lost", "outcome"):
+        for name in (
+            "flow",
+            "src",
+            "dst",
+            "num_packets",
+            "num_attempts",
+            "num_lost",
+            "num_unsent",
+            "outcome",
+        ):
             assert getattr(a, name) == getattr(b, name), (name, a, b)
         close([a.start_s, a.end_s], [b.start_s, b.end_s])
         np.testing.assert_allclose(a.energy_j, b.energy_j, rtol=1e-9, atol=1e-12)

@@ -131,6 +131,7 @@ class Airing:
         end_s: end of its last attempt, or when it was cut.
         complete: whether every packet had all its attempts.
         num_attempts: attempts begun.
+        num_begun: packets begun.
         served_bits: integral of the rate over the time on the air.
         lost_bits: bits of the attempts that ended and left a receiver without the packet.
         in_flight_bits: bits that were served of the attempt that was cut.
@@ -145,6 +146,7 @@ class Airing:
     end_s: float
     complete: bool
     num_attempts: int
+    num_begun: int
     served_bits: float
     lost_bits: float
     in_flight_bits: float
@@ -166,6 +168,7 @@ class Airing:
             end_s=end_s,
             complete=flow.packets.num == 0,
             num_attempts=0,
+            num_begun=0,
             served_bits=0.0,
             lost_bits=0.0,
             in_flight_bits=0.0,

@@ -340,6 +340,7 @@ class PacketTrain(Engine):
             end_s=end_s,
             complete=complete,
             num_attempts=begun,
+            num_begun=flow.packets.num if complete else attempts.num_packets_begun(begun),
             served_bits=service.end_bits,
             lost_bits=attempts.lost_bits(ended),
             in_flight_bits=in_flight_bits,

@@ -356,6 +356,7 @@ class PerPacket(Engine):
             end_s=now_s,
             complete=course.complete,
             num_attempts=num_attempts,
+            num_begun=int(np.count_nonzero(attempts)),
             served_bits=course.served_bits,
             lost_bits=course.lost_bits,
             in_flight_bits=in_flight_bits,
