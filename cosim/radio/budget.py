@@ -35,37 +35,6 @@ def snr(power_w: ArrayLike, gain: ArrayLike, noise_w: ArrayLike) -> Floats:
     return np.asarray(received_w / np.asarray(noise_w, float))
 
 
-def power_for_delay_w(
-    bits: ArrayLike,
-    delay_s: ArrayLike,
-    bandwidth_hz: ArrayLike,
-    gain: ArrayLike,
-    noise_w_per_hz: ArrayLike,
-    gap: ArrayLike = 1.0,
-) -> Floats:
-    """Return the least power that sends `bits` within `delay_s` at the Shannon rate.
-
-        p = G (N0 b F / g) (2^(Q / (b T)) - 1)
-
-    Args:
-        bits: Q, headers included.
-        delay_s: the limit T, above 0.
-        bandwidth_hz: b.
-        gain: linear power gain g.
-        noise_w_per_hz: N0 F.
-        gap: linear SNR gap G to capacity; 1 is Shannon's bound.
-
-    Returns:
-        Power in watts; infinity where the gain is 0 or the power would overflow.
-    """
-    bandwidth = np.asarray(bandwidth_hz, float)
-    exponent = np.asarray(bits, float) / (bandwidth * np.asarray(delay_s, float))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        least = np.expm1(exponent * np.log(2.0)) * np.asarray(gap, float)
-        power = np.asarray(noise_w_per_hz, float) * bandwidth * least / np.asarray(gain, float)
-    return np.asarray(np.where(np.isnan(power), 0.0, power))  # 0 / 0: no bits need no power
-
-
 def delay_s(bits: ArrayLike, rate_bps: ArrayLike) -> Floats:
     """Return how long `bits` take at a constant rate: Q / R, P1 equation (10).
 

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from cosim.planning.least_snr import least_snr
-from cosim.radio.budget import power_for_delay_w
 from cosim.radio.rate.base import Rate
 from cosim.radio.rate.fixed import Fixed
 from cosim.radio.rate.shannon import Shannon
@@ -19,8 +18,7 @@ class Steps(Rate):
 def test_is_the_closed_form_of_shannon(gap_db):
     bps = np.array([[1.0, 1e3], [1e6, 3e7]])
     snr = least_snr(Shannon(gap_db=gap_db), bps, 1e6, 0.5)
-    # At noise and gain of 1 W, the power for a delay of 1 s is the SNR.
-    closed = power_for_delay_w(bps, 1.0, 1e6, 1.0, 1e-6, gap=10 ** (gap_db / 10))
+    closed = 10 ** (gap_db / 10) * np.expm1(bps / 1e6 * np.log(2.0))
     np.testing.assert_allclose(snr, closed, rtol=1e-9)
 
 
@@ -39,6 +37,11 @@ def test_steps_are_found_from_above():
 def test_a_rate_that_does_not_depend_on_it_needs_none_or_has_none():
     snr = least_snr(Fixed(rate_bps=1e6), np.array([4e5, 6e5]), 1e6, 0.5)
     assert snr.tolist() == [0.0, np.inf]
+
+
+def test_a_capped_rate_has_no_snr_beyond_the_cap():
+    snr = least_snr(Shannon(max_efficiency=2.0), np.array([2e6, 2.1e6]), 1e6, 1.0)
+    np.testing.assert_allclose(snr, [3.0, np.inf], rtol=1e-9)
 
 
 def test_nothing_asked_of_nobody():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import constants
 
-from cosim.radio.budget import delay_s, noise_density_w_per_hz, power_for_delay_w, snr
+from cosim.radio.budget import delay_s, noise_density_w_per_hz, snr
 
 
 def test_thermal_noise_is_boltzmann_times_290_kelvin():
@@ -30,23 +30,6 @@ def test_half_the_band_doubles_the_snr():
 
 def test_arguments_broadcast():
     assert snr(np.ones(3), np.ones((2, 1)), 2.0).shape == (2, 3)
-    assert power_for_delay_w(np.ones(3), 1.0, 1.0, np.ones((2, 1)), 1.0).shape == (2, 3)
-
-
-@pytest.mark.parametrize("gap", [1.0, 5.54])
-@pytest.mark.parametrize("limit_s", [0.01, 1.0, 100.0])
-def test_power_for_a_delay_meets_it_exactly(limit_s, gap):
-    bits, bandwidth_hz, gain, density = 1e6, 1e6, 1e-10, 4e-20
-    power_w = power_for_delay_w(bits, limit_s, bandwidth_hz, gain, density, gap)
-    ratio = snr(power_w, gain, density * bandwidth_hz)
-    rate_bps = bandwidth_hz * math.log2(1 + ratio / gap)
-    assert delay_s(bits, rate_bps) == pytest.approx(limit_s, rel=1e-9)
-
-
-def test_power_without_gain_or_beyond_float_is_infinite():
-    assert power_for_delay_w(1e6, 1.0, 1e6, 0.0, 4e-20) == math.inf
-    assert power_for_delay_w(1e9, 1e-3, 1e6, 1e-10, 4e-20) == math.inf
-    assert power_for_delay_w(0.0, 1.0, 1e6, 0.0, 4e-20) == 0.0
 
 
 def test_delay_is_bits_over_rate():

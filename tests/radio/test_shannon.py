@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from radio_helpers import assert_position_independent
 
-from cosim.radio.rate.shannon import Shannon, qam_gap_db
+from cosim.radio.rate.shannon import Shannon
 
 
 def test_shannon_by_hand():
@@ -55,7 +55,7 @@ def test_does_not_depend_on_the_position(gap):
     assert_position_independent(lambda snr: rate.bps(snr, 1e6, 1.0), seed=1)
 
 
-def test_gap_of_uncoded_qam():
-    assert qam_gap_db(5e-5) == pytest.approx(7.43, abs=0.005)
-    with pytest.raises(ValueError, match="expected a bit error rate"):
-        qam_gap_db(0.2)
+def test_it_is_capped_at_the_densest_modulation():
+    rate = Shannon.model_validate({"max_efficiency": 4.0})
+    snr = np.array([0.0, 1.0, 15.0, 16.0, 1e9])
+    np.testing.assert_allclose(rate.bps(snr, 1e6, 1.0), [0.0, 1e6, 4e6, 4e6, 4e6], rtol=1e-12)
