@@ -13,6 +13,13 @@ from typing import Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
+from cosim.scenario.limits import (
+    BOUNDS,
+    LONGEST_RUN_S,
+    MOST_ROUNDS,
+    WHY_LONGEST_RUN,
+    OutOfBoundsError,
+)
 from cosim.wording import show
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf)\s*(.*?)\s*$")
@@ -46,17 +53,25 @@ _BYTE_FACTORS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024.0, "MiB"
 
 @dataclass(frozen=True)
 class Dimension:
-    """One physical dimension: the unit values are held in, and the units accepted in YAML."""
+    """One physical dimension: the unit values are held in, and the units accepted in YAML.
+
+    Attributes:
+        name: what it is called in messages.
+        unit: the unit that values are held in.
+        suffix: how names of fields of this dimension end.
+        factors: how many `unit` each accepted unit is.
+    """
 
     name: str
     unit: str
     suffix: str
     factors: dict[str, float]
 
-    def parse(self, text: str) -> float:
-        """Return `text` (such as `10 MHz`) in `self.unit`.
+    def parse(self, text: str, *, is_place: bool = False) -> float:
+        """Return `text` (such as `10 MHz`) in `self.unit`; a place may be as near to 0 as any.
 
         Raises:
+            OutOfBoundsError: the value is larger or smaller than any that is meant.
             ValueError: the text is no number with a unit of this dimension.
         """
         match = _NUMBER.match(text)
@@ -64,16 +79,31 @@ class Dimension:
             raise ValueError(f"expected {self.article_name} with its unit ({self.accepted})")
         number, unit = float(match[1]), match[2]
         if self.unit == "dBm" and unit in _WATT_FACTORS:
-            return watts_to_dbm(number * _WATT_FACTORS[unit])
+            if not number > 0.0:
+                raise OutOfBoundsError(
+                    "expected a power above 0 W, since no power has no level in dBm (a very low "
+                    "one is `-100 dBm`)"
+                )
+            return self._in_bounds(watts_to_dbm(number * _WATT_FACTORS[unit]), is_place)
         if unit not in self.factors:
             raise ValueError(f"expected {self.article_name} ({self.accepted})")
-        return number * self.factors[unit]
+        return self._in_bounds(number * self.factors[unit], is_place)
+
+    def _in_bounds(self, value: float, is_place: bool) -> float:
+        if math.isinf(value):
+            raise OutOfBoundsError(f"expected {self.article_name} that is finite")
+        broken = BOUNDS[self.unit].broken_by(value, self.unit, is_place=is_place)
+        if broken is not None:
+            raise OutOfBoundsError(f"expected {self.article_name} of {broken}")
+        return value
 
     def meant(self, text: str) -> str | None:
         """Return `text` with the unit that its unit was most likely meant to be, or None."""
         match = _NUMBER.match(text)
         if match is None or not match[2]:
             return None
+        if match[2] in self.accepted.split(", "):
+            return None  # the unit is right
         lower = match[2].lower()
         same = [unit for unit in self.accepted.split(", ") if unit.lower() == lower]
         if not same and _MEANT.get(lower) in self.factors:
@@ -176,6 +206,7 @@ class Quantity:
     """Pydantic annotation: text with a unit of `dimension` becomes a float in its unit."""
 
     unit: str
+    is_place: bool = False
 
     @property
     def dimension(self) -> Dimension:
@@ -213,7 +244,7 @@ class Quantity:
                 },
             )
         try:
-            return dimension.parse(value)
+            return dimension.parse(value, is_place=self.is_place)
         except ValueError as error:
             meant = dimension.meant(value)
             raise PydanticCustomError(
@@ -268,6 +299,7 @@ class _RangeOf:
 Hertz = Annotated[float, Quantity("Hz")]
 Seconds = Annotated[float, Quantity("s")]
 Metres = Annotated[float, Quantity("m")]
+Coordinate = Annotated[float, Quantity("m", is_place=True)]
 PerSquareKilometre = Annotated[float, Quantity("/km2")]
 MetresPerSecond = Annotated[float, Quantity("m/s")]
 Dbm = Annotated[float, Quantity("dBm")]
@@ -326,24 +358,35 @@ class Span:
         match = _NUMBER.match(value) if isinstance(value, str) else None
         if match is not None and match[2] in ("round", "rounds"):
             rounds = float(match[1])
-            if rounds < 1 or not rounds.is_integer():
+            if not (1 <= rounds <= MOST_ROUNDS and rounds.is_integer()):
                 raise PydanticCustomError(
                     "span_rounds",
-                    "expected a whole number of rounds, at least 1, got {value}",
-                    {"value": show(value)},
+                    "expected a whole number of rounds, at least 1 and at most {most}, got {value}",
+                    {"most": MOST_ROUNDS, "value": show(value)},
                 )
             return cls(rounds=int(rounds))
         try:
             time_s = _BY_UNIT["s"].parse(value if isinstance(value, str) else str(value))
+        except OutOfBoundsError as error:
+            raise PydanticCustomError(
+                "span_time", "{reason}, got {value}", {"reason": str(error), "value": show(value)}
+            ) from None
         except ValueError:
             raise PydanticCustomError(
                 "span",
                 "expected `N rounds` or a time ({accepted}), got {value}",
                 {"accepted": _BY_UNIT["s"].accepted, "value": show(value)},
             ) from None
-        if not 0 < time_s < math.inf:
+        if not 0 < time_s <= LONGEST_RUN_S:
+            bound = (
+                "above 0 s"
+                if time_s <= 0
+                else f"of at most {LONGEST_RUN_S:g} s ({WHY_LONGEST_RUN})"
+            )
             raise PydanticCustomError(
-                "span_time", "expected a time above 0 s, got {value}", {"value": show(value)}
+                "span_time",
+                "expected a time {bound}, got {value}",
+                {"bound": bound, "value": show(value)},
             )
         return cls(time_s=time_s)
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from cosim import units
-from cosim.plugin import kind_of
+from cosim.plugin import Section, kind_of
 from cosim.scenario.document import Path
+from cosim.scenario.effort import endless
+from cosim.scenario.limits import LARGEST, LARGEST_WHOLE, WHY_WIDEST_AREA, WIDEST_AREA_M
 from cosim.scenario.tree import Scenario
 from cosim.wording import show
 
@@ -27,10 +29,15 @@ def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     yield from _transport(scenario)
     yield from _queues(scenario)
     yield from _power(scenario)
+    large = list(_large(scenario, ()))
+    yield from large
     sizes = list(_sizes(scenario))
     yield from sizes
-    if not sizes:  # without the number of devices, nothing can be said of them
-        yield from _figures(scenario)
+    if not (sizes or large):  # without the number of devices, nothing can be said of them
+        endless_numbers = list(endless(scenario))
+        yield from endless_numbers
+        if not endless_numbers:
+            yield from _figures(scenario)
 
 
 def as_written(path: Path, data: Any) -> Path:
@@ -65,15 +72,43 @@ def _groups(scenario: Scenario) -> Iterator[tuple[Path, str]]:
 
 def _positions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     area = scenario.area
+    x0, y0, x1, y1 = area.extent_m()
+    if max(x1 - x0, y1 - y0) > WIDEST_AREA_M:
+        yield (
+            ("area",),
+            f"expected an area of at most {WIDEST_AREA_M:g} m from end to end ({WHY_WIDEST_AREA}), "
+            f"got {max(x1 - x0, y1 - y0):g} m",
+        )
     for index, group in enumerate(scenario.devices):
-        position_m = getattr(group.mobility, "position_m", None)
-        if position_m is not None and not area.contains(np.array(position_m)):
-            x0, y0, x1, y1 = area.extent_m()
-            yield (
-                ("devices", index, "mobility", "position"),
-                f"expected a point in the area ({kind_of(area)}, x {x0:g} to {x1:g} m, "
-                f"y {y0:g} to {y1:g} m), got [{position_m[0]:g} m, {position_m[1]:g} m]",
-            )
+        here: Path = ("devices", index, "mobility")
+        single_m = getattr(group.mobility, "position_m", None)
+        points_m = {} if single_m is None else {(*here, "position"): single_m}
+        for number, point_m in enumerate(getattr(group.mobility, "positions_m", None) or ()):
+            points_m[(*here, "positions", number)] = point_m
+        for path, point_m in points_m.items():
+            if not area.contains(np.array(point_m)):
+                yield (
+                    path,
+                    f"expected a point in the area ({kind_of(area)}, x {x0:g} to {x1:g} m, "
+                    f"y {y0:g} to {y1:g} m), got [{point_m[0]:g} m, {point_m[1]:g} m]",
+                )
+
+
+def _large(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Find numbers that nobody means, in keys that have no bounds of their own."""
+    if isinstance(value, Section):
+        for name in type(value).model_fields:
+            if units.dimension_of(name) is None:
+                yield from _large(getattr(value, name), (*path, name))
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _large(item, (*path, index))
+    elif isinstance(value, int) and path != ("seed",) and abs(value) > LARGEST_WHOLE:
+        yield path, f"expected a whole number of at most {LARGEST_WHOLE} (2^53), got {value:.4g}"
+    elif isinstance(value, float) and abs(value) > LARGEST:
+        yield path, f"expected a number of at most {LARGEST:g}, got {value:g}"
+    elif isinstance(value, float) and 0.0 < abs(value) < 1.0 / LARGEST:
+        yield path, f"expected 0 or a number of at least {1.0 / LARGEST:g}, got {value:g}"
 
 
 def _sizes(scenario: Scenario) -> Iterator[tuple[Path, str]]:
@@ -93,6 +128,13 @@ def _sizes(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             )
         if group.count is not None and group.density_per_km2 is not None:
             yield (*here, "density"), "expected count or density, got both; remove one"
+        elif group.density_per_km2 is not None and own is not None:
+            yield (
+                (*here, "density"),
+                f"expected no density with {kind_of(group.mobility)!r}, which says itself how many "
+                f"devices there are ({own}), got {group.density_per_km2:g} /km2; remove it, or "
+                "give a `count` to have fewer",
+            )
 
 
 def _channel(scenario: Scenario) -> Iterator[tuple[Path, str]]:

@@ -16,6 +16,7 @@ _WANTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of a few digits",
     "float_type": "a number",
     "float_parsing": "a number",
     "finite_number": "a finite number",
@@ -32,6 +33,11 @@ _LIMITS = {
     "greater_than_equal": ("at least", "ge"),
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
+}
+# Kinds that people ask for and that have another name here, by family.
+_ELSEWHERE = {
+    ("mobility", "poisson"): "points of a Poisson process are `mobility: static` in a group with "
+    "the key `density`, such as `density: 100 /km2`, in place of `count`",
 }
 _MEANT = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -148,6 +154,9 @@ def _message(one: _Located) -> str:
         return f"expected {one_of(names)}{got}{hint}"
     if kind in ("model_type", "model_attributes_type"):
         return f"expected a mapping with {_some_of(one.place.keys)}{got}"
+    if kind == "string_too_short":
+        least = context["min_length"]
+        return f"expected text of at least {least} character{'s' if least > 1 else ''}{got}"
     if kind in ("too_short", "too_long"):
         limit = context.get("min_length", context.get("max_length"))
         words = "at least" if kind == "too_short" else "at most"
@@ -155,10 +164,19 @@ def _message(one: _Located) -> str:
         return f"expected {words} {limit} {items}, got {context['actual_length']}"
     if kind == "string_pattern_mismatch":
         return f"expected text that matches {context['pattern']}{got}"
+    if kind == "kind" and (elsewhere := _elsewhere(one)) is not None:
+        return f"{detail['msg']}; {elsewhere}"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not message.startswith("Input should be"):
         return message
     return f"expected{message.removeprefix('Input should be')}{got}"
+
+
+def _elsewhere(one: _Located) -> str | None:
+    """Return how to ask for a kind that is none, if that is known."""
+    given = one.detail["input"]
+    name = given.get("kind") if isinstance(given, Mapping) else given
+    return _ELSEWHERE.get((one.place.family, name)) if isinstance(name, str) else None
 
 
 def _missing(one: _Located) -> str:

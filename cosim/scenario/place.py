@@ -58,6 +58,12 @@ class Place:
         return any(isinstance(each, Kind) for each in _parts(self.annotation))
 
     @property
+    def family(self) -> str:
+        """The family of the kinds that are expected here; empty if none are."""
+        kinds = (each.family for each in _parts(self.annotation) if isinstance(each, Kind))
+        return next(kinds, "")
+
+    @property
     def is_open_list(self) -> bool:
         """Whether a list of any length is expected here."""
         return any(

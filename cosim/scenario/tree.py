@@ -4,14 +4,24 @@ Values are SI with the unit in the field's name. Each `Kind` is one of a family'
 name. The tree knows no floor above it: kinds are typed `Any` here and narrowed where they are used.
 """
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cosim.plugin import Kind, Section
 from cosim.rng import Draws
+from cosim.scenario.limits import (
+    LOWEST_CARRIER_HZ,
+    MOST_ATTEMPTS,
+    MOST_DEVICES,
+    WHY_LOWEST_CARRIER,
+    WHY_MOST_ATTEMPTS,
+    WHY_MOST_DEVICES,
+    Within,
+)
 from cosim.units import (
     Bytes,
     Dbm,
@@ -33,6 +43,7 @@ def _default(kind: str, **keys: Any) -> Any:
 
 
 Positive = Field(gt=0)
+AtLeastOne = Field(ge=1)
 
 
 class Radio(Section):
@@ -46,10 +57,10 @@ class Radio(Section):
     tx_power_dbm: Annotated[Dbm, Field(ge=-100, le=60)] = 23.0
     noise_figure_db: Annotated[Decibels, Field(ge=0)] = 9.0
     height_m: Annotated[Metres, Field(ge=0)] = 1.5
-    amplifier_efficiency: Annotated[float, Field(gt=0, le=1)] = 1.0
+    amplifier_efficiency: Annotated[float, Field(ge=1e-6, le=1)] = 1.0
     receive_power_w: Annotated[Watts, Field(ge=0)] = 0.0
     idle_power_w: Annotated[Watts, Field(ge=0)] = 0.0
-    sharing_weight: Annotated[float, Positive] = 1.0
+    sharing_weight: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
 
 
 DEFAULT_COUNT = 8
@@ -64,7 +75,9 @@ class DeviceGroup(Section):
     """
 
     group: str = "devices"
-    count: Annotated[int, Field(ge=1)] | None = None
+    count: Annotated[int, AtLeastOne, Within(-math.inf, MOST_DEVICES, WHY_MOST_DEVICES)] | None = (
+        None
+    )
     density_per_km2: Annotated[PerSquareKilometre, Positive] | None = None
     mobility: Annotated[Any, Kind("mobility")] = _default(
         "random_waypoint", speed=("1 m/s", "3 m/s"), pause=("0 s", "10 s")
@@ -76,6 +89,9 @@ class DeviceGroup(Section):
     battery_j: Annotated[Joules, Field(ge=0)] | None = None
 
 
+Carrier = Within(LOWEST_CARRIER_HZ, math.inf, WHY_LOWEST_CARRIER, unit="Hz")
+
+
 class Channel(Section):
     """What happens to a signal on its way.
 
@@ -83,7 +99,7 @@ class Channel(Section):
     fading asks for.
     """
 
-    carrier_hz: Annotated[Hertz, Positive] = 3.5e9
+    carrier_hz: Annotated[Hertz, Positive, Carrier] = 3.5e9
     path_loss: Annotated[Any, Kind("path_loss")] = _default("log_distance", exponent=2.7)
     shadowing: Annotated[Any, Kind("shadowing")] = _default("none")
     fading: Annotated[Any, Kind("fading")] = _default("rayleigh_jakes")
@@ -100,7 +116,7 @@ class ResourceBlocks(Section):
     """
 
     spacing_hz: Annotated[Hertz, Positive] = 15e3
-    count: Annotated[int, Field(ge=1)] | None = None
+    count: Annotated[int, AtLeastOne] | None = None
 
 
 class Spectrum(Section):
@@ -109,7 +125,9 @@ class Spectrum(Section):
     Each domain has the whole band: a transmitter, a cluster, or a cell (of a base station; all
     flows are one cell where there is none). With `interference: co_channel` the flows of other
     domains within `channel.range` disturb a receiver; with `none` they are kept apart by means
-    that are not simulated. Without `resource_blocks` a band can be cut anywhere.
+    that are not simulated. Without `resource_blocks` a band can be cut anywhere. With `duplex:
+    half` a device does not receive while it sends; to how many it sends at a time is
+    `transport.parallel`.
     """
 
     bandwidth_hz: Annotated[Hertz, Positive] = 10e6
@@ -122,11 +140,31 @@ class Spectrum(Section):
 
 
 class Link(Section):
-    """One hop: rate and packet error, and whether a receiver combines the attempts of a packet."""
+    """One hop: rate and packet error, and whether a receiver combines the attempts of a packet.
+
+    Where rate and error both have a CQI `table`, it need be given once.
+    """
 
     rate: Annotated[Any, Kind("rate")] = _default("shannon")
     error: Annotated[Any, Kind("error")] = _default("none")
     combining: Literal["none", "chase"] = "none"
+
+    @model_validator(mode="after")
+    def _one_table(self) -> "Link":
+        """A CQI table that only one of rate and error is given is that of both."""
+        tables = {
+            name: kind.table if "table" in kind.model_fields_set else None
+            for name in ("rate", "error")
+            if hasattr(kind := getattr(self, name), "table")
+        }
+        given = next((table for table in tables.values() if table is not None), None)
+        missing = [name for name, table in tables.items() if table is None]
+        if given is None or len(tables) < 2 or not missing:
+            return self
+        (name,) = missing
+        return self.model_copy(
+            update={name: getattr(self, name).model_copy(update={"table": given})}
+        )
 
 
 class Transport(Section):
@@ -148,11 +186,13 @@ class Transport(Section):
     mtu_bytes: Annotated[Bytes, Positive] = 1500.0
     header_bytes: Annotated[Bytes, Field(ge=0)] = 40.0
     reliability: Literal["reliable", "best_effort"] = "reliable"
-    max_attempts: Annotated[int, Field(ge=1)] | None = None
+    max_attempts: (
+        Annotated[int, AtLeastOne, Within(-math.inf, MOST_ATTEMPTS, WHY_MOST_ATTEMPTS)] | None
+    ) = None
     deadline_s: Annotated[Seconds, Positive] = 60.0
     processing_s: Annotated[Seconds, Field(ge=0)] = 0.0
     ack_delay_s: Annotated[Seconds, Field(ge=0)] = 0.0
-    parallel: Annotated[int, Field(ge=1)] | None = None
+    parallel: Annotated[int, AtLeastOne] | None = None
     queue_bytes: Annotated[Bytes, Field(ge=0)] | None = None
     propagation: bool = True
     engine: Literal["packet_train", "per_packet"] = "packet_train"
@@ -161,8 +201,8 @@ class Transport(Section):
 class Local(Section):
     """One device's local training in one round."""
 
-    steps: Annotated[int, Field(ge=1)] = 10
-    batch: Annotated[int, Field(ge=1)] = 8
+    steps: Annotated[int, AtLeastOne] = 10
+    batch: Annotated[int, AtLeastOne] = 8
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: Annotated[float, Positive] = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -210,7 +250,7 @@ class Evaluate(Section):
     """When, and on how many test examples of each task, every device's model is judged."""
 
     every: Span = Span(rounds=2)
-    examples: Annotated[int, Field(ge=1)] = 50
+    examples: Annotated[int, AtLeastOne] = 50
 
 
 class Record(Section):

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-
 _FEW_LEGS = 4  # as many are worked on one after the other, which costs less than to look each up
 
 

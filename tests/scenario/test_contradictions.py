@@ -43,7 +43,7 @@ CASES = {
         "'fixed' does not have, got 'cqi_bler'; use the rate shannon or cqi",
     ),
     "two tables": (
-        "link: {rate: cqi, error: {kind: cqi_bler, table: 256qam}}",
+        "link: {rate: {kind: cqi, table: 64qam}, error: {kind: cqi_bler, table: 256qam}}",
         "link.error.table: expected the table of the rate (64qam), got 256qam",
     ),
     "blocks wider than the band": (
@@ -84,6 +84,30 @@ CASES = {
         "devices: [{count: 3, density: 5 /km2}]",
         "devices.0.density: expected count or density, got both; remove one",
     ),
+    "one of several positions outside the area": (
+        "devices: [{mobility: {kind: static, positions: [[0 m, 0 m], [0 m, 300 m]]}}]",
+        "devices.0.mobility.positions.1: expected a point in the area (disc, x -200 to 200 m, "
+        "y -200 to 200 m), got [0 m, 300 m]",
+    ),
+    "more devices than positions": (
+        "devices: [{count: 3, mobility: {kind: static, positions: [[0 m, 0 m]]}}]",
+        "devices.0.count: expected at most 1, which is what static has, got 3; leave it out to "
+        "have them all",
+    ),
+    "a density of a trace": (
+        "data_root: scenarios\narea: {kind: rectangle, width: 800 m, height: 800 m}\n"
+        "devices: [{density: 5 /km2, mobility: {kind: sumo_fcd, file: traces/crossing.fcd.xml}}]",
+        "devices.0.density: expected no density with 'sumo_fcd', which says itself how many "
+        "devices there are (12), got 5 /km2; remove it, or give a `count` to have fewer",
+    ),
+    "a trace that leaves the area": (
+        "data_root: scenarios\narea: {kind: rectangle, width: 200 m, height: 400 m}\n"
+        "devices: [{mobility: {kind: sumo_fcd, file: traces/crossing.fcd.xml}}]",
+        "devices.0.mobility: traces/crossing.fcd.xml: expected all positions in the area (x -100 "
+        "to 100 m, y -200 to 200 m), got vehicle 'car0' at (-200 m, -2 m) from the origin; use an "
+        "area that holds it, such as {kind: rectangle, width: 400 m, height: 400 m}, or a "
+        "smaller `region`",
+    ),
     "more devices than a trace has": (
         "data_root: scenarios\narea: {kind: rectangle, width: 800 m, height: 800 m}\n"
         "devices: [{count: 40, mobility: {kind: sumo_fcd, file: traces/crossing.fcd.xml}}]",
@@ -101,6 +125,68 @@ def test_contradiction_is_one_line(name, monkeypatch, request):
         loads(text)
     (problem,) = found.value.problems
     assert f"{problem.path}: {problem.message}" == message
+
+
+@pytest.mark.parametrize("given", ["rate", "error"])
+def test_a_table_that_is_given_once_is_that_of_rate_and_error(given):
+    tables = {"rate": "", "error": ""} | {given: ", table: 256qam"}
+    text = (
+        f"link: {{rate: {{kind: cqi{tables['rate']}}}, error: {{kind: cqi_bler{tables['error']}}}}}"
+    )
+    link = loads(text).scenario.link
+    assert (link.rate.table, link.error.table) == ("256qam", "256qam")
+
+
+def test_tables_that_are_left_out_are_the_default():
+    link = loads("link: {rate: cqi, error: cqi_bler}").scenario.link
+    assert (link.rate.table, link.error.table) == ("64qam", "64qam")
+    assert loads("link: {rate: shannon, error: {kind: cqi_bler, table: 256qam}}").scenario
+
+
+def test_the_leader_of_a_group_may_be_a_trace_and_its_mistakes_are_those_of_the_file(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    rows = "t,id,x,y\n0,a,0,0\n1,a,195,0\n"
+    (tmp_path / "a.csv").write_text(rows)
+    leader = "{kind: csv_trace, file: a.csv, origin: [0 m, 0 m]}"
+    text = f"devices: [{{mobility: {{kind: group, radius: 5 m, leader: {leader}}}}}]"
+    assert loads(text).scenario.num_devices == 8
+    expected = (
+        r"devices\.0\.mobility: a\.csv: expected all positions in the area .*\(195 m, 0 m\).* "
+        r"\(the leader keeps a radius of 10 m from the border\)"
+    )
+    with pytest.raises(ScenarioError, match=expected):
+        loads(text.replace("5 m", "10 m", 1))
+    with pytest.raises(ScenarioError, match=r"devices\.0\.mobility: b\.csv: expected a trace file"):
+        loads(text.replace("a.csv", "b.csv"))
+
+
+GAINS = "src,dst,t_s,gain_db\n1,2,0,-80\n1,3,0,-81\n2,3,0,-82\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "missing", "message"),
+    [
+        (3, "hold", "got none of device 0, but some of device 3"),
+        (3, "-150 dB", "got none of device 0, but some of device 3"),
+        (5, "error", "got none of device 0 and 1 more;"),
+        (5, "-150 dB", None),
+    ],
+)
+def test_gains_of_other_devices(tmp_path, monkeypatch, count, missing, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "g.csv").write_text(GAINS)
+    text = (
+        f"devices: [{{count: {count}, mobility: static}}]\n"
+        f"channel: {{path_loss: {{kind: measured, file: g.csv, missing: {missing}}}}}"
+    )
+    if message is None:
+        assert loads(text).scenario
+        return
+    where = rf"channel\.path_loss: g\.csv: expected gains of all devices, 0 to {count - 1}, "
+    with pytest.raises(ScenarioError, match=where + message):
+        loads(text)
 
 
 def test_a_trace_that_is_not_there_is_a_mistake_of_the_file():

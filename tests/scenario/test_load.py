@@ -65,8 +65,8 @@ def test_shipped_scenarios_read_back(path):
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.floats(min_value=1e-300, max_value=1e300),
-    st.floats(min_value=0, max_value=1e300),
+    st.floats(min_value=3e3, max_value=3e12),
+    st.floats(min_value=1e-12, max_value=1e10),
     st.integers(min_value=0),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
 )

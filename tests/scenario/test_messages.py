@@ -21,6 +21,48 @@ MISTAKES = {
         "topology: {triggers: on_start}\n",
         "1:12 topology.triggers: expected a list, got 'on_start'; did you mean [on_start]?",
     ),
+    "a Poisson placement": (
+        "devices: [{mobility: {kind: static, placement: poisson}}]\n",
+        "1:37 devices.0.mobility.placement: expected one of uniform, grid, got 'poisson'; for "
+        "points of a Poisson process give the group the key `density`, such as `density: 100 "
+        "/km2`, in place of `count`",
+    ),
+    "a Poisson mobility": (
+        "devices: [{mobility: poisson}]\n",
+        "1:12 devices.0.mobility: expected one of bonnmotion, circular, csv_trace, gauss_markov, "
+        "group, manhattan, ns2, random_direction, random_waypoint, static, sumo_fcd, got "
+        "'poisson'; points of a Poisson process are `mobility: static` in a group with the key "
+        "`density`, such as `density: 100 /km2`, in place of `count`",
+    ),
+    "a region as two pairs": (
+        "devices: [{mobility: {kind: ns2, file: a, region: [[0 m, 0 m], [9 m, 9 m]]}}]\n",
+        "1:43 devices.0.mobility.region: expected [x0, y0, x1, y1], such as [0 m, 0 m, 400 m, "
+        "300 m], got [['0 m', '0 m'], ['9 m', '9 m']]; did you mean [0 m, 0 m, 9 m, 9 m]?",
+    ),
+    "a region of three": (
+        "devices: [{mobility: {kind: ns2, file: a, region: [0 m, 0 m, 9 m]}}]\n",
+        "1:43 devices.0.mobility.region: expected [x0, y0, x1, y1], such as [0 m, 0 m, 400 m, "
+        "300 m], got ['0 m', '0 m', '9 m']",
+    ),
+    "a region the wrong way round": (
+        "devices: [{mobility: {kind: ns2, file: a, region: [9 m, 0 m, 0 m, 8 m]}}]\n",
+        "1:43 devices.0.mobility.region: expected [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got "
+        "[9 m, 0 m, 0 m, 8 m]; did you mean [0 m, 0 m, 9 m, 8 m]?",
+    ),
+    "a region of no size": (
+        "devices: [{mobility: {kind: ns2, file: a, region: [9 m, 0 m, 9 m, 8 m]}}]\n",
+        "1:43 devices.0.mobility.region: expected [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got "
+        "[9 m, 0 m, 9 m, 8 m]",
+    ),
+    "a number of too many digits for a choice": (
+        f"devices: [{{mobility: {{kind: bonnmotion, file: a, dimensions: 1{'0' * 30}}}}}]\n",
+        "1:50 devices.0.mobility.dimensions: expected a whole number of a few digits, got "
+        f"1{'0' * 30}",
+    ),
+    "text of no length": (
+        'learning: {model: {kind: causal_lm, source: ""}}\n',
+        "1:37 learning.model.source: expected text of at least 1 character, got ''",
+    ),
     "a position outside the area": (
         "devices: [{mobility: {kind: static, position: [300 m, 2 m]}}]\n",
         "1:37 devices.0.mobility.position: expected a point in the area (disc, x -200 to 200 m, "
@@ -175,7 +217,7 @@ MISTAKES = {
     ),
     "not finite": (
         "channel: {carrier: inf Hz}\n",
-        "1:11 channel.carrier: expected a finite number, got inf",
+        "1:11 channel.carrier: expected a frequency that is finite, got 'inf Hz'",
     ),
     "not a number": (
         "learning: {local: {lr: .nan}}\n",
@@ -195,11 +237,13 @@ MISTAKES = {
     ),
     "span of half a round": (
         "duration: 2.5 rounds\n",
-        "1:1 duration: expected a whole number of rounds, at least 1, got '2.5 rounds'",
+        "1:1 duration: expected a whole number of rounds, at least 1 and at most "
+        "1000000000, got '2.5 rounds'",
     ),
     "span of endless rounds": (
         "duration: inf rounds\n",
-        "1:1 duration: expected a whole number of rounds, at least 1, got 'inf rounds'",
+        "1:1 duration: expected a whole number of rounds, at least 1 and at most "
+        "1000000000, got 'inf rounds'",
     ),
     "one key twice, resolved and not": (
         "channel: {carrier: 1 GHz, carrier_hz: 2.0e9}\n",

@@ -13,6 +13,8 @@ from trace_helpers import (
     random_tracks,
 )
 
+from cosim.world.area.disc import Disc
+from cosim.world.area.rectangle import Rectangle
 from cosim.world.mobility._source import TraceError
 from cosim.world.mobility.csv_trace import CsvTrace
 
@@ -93,11 +95,15 @@ GOOD = "t,id,x,y\n0,a,0,0\n"
 WRONG = {
     "no such column": (
         "time,id,x,y\n",
-        r"a.csv:1: expected one column 't' in the first line, got 'time', 'id', 'x', 'y'",
+        r"a.csv:1: expected one column 't' or 't_s' in the first line, for the time, "
+        r"got 'time', 'id', 'x', 'y'.*`columns: {time: NAME}`",
     ),
     "a column twice": ("t,id,x,x,y\n", r"a.csv:1: expected one column 'x'"),
     "another delimiter": ("t;id;x;y\n", r"a.csv:1: expected one column 'id'.*`delimiter`"),
-    "nothing": ("", r"a.csv: expected one column 'id' in the first line, got an empty line"),
+    "nothing": (
+        "",
+        r"a.csv: expected one column 'id' or 'device' in .*, got an empty line",
+    ),
     "no rows": ("t,id,x,y\n", r"a.csv:1: expected rows with finite times, got none"),
     "a short row": (GOOD + "1,a,0\n", r"a.csv:3: expected 4 columns, got 3"),
     "no number": (GOOD + "\n1,a,0,zero\n", r"a.csv:4: expected a number for y, got 'zero'"),
@@ -125,3 +131,49 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, case):
     (tmp_path / "a.csv").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(TraceError, match=message):
         EXACT.num_members(tmp_path)
+
+
+def test_positions_of_a_run_are_a_trace_without_naming_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("t_s,device,x_m,y_m\n0,3,1,2\n2,3,5,2\n")
+    replay = CsvTrace(file="a.csv", origin_m=(0.0, 0.0))
+    assert positions_m(replay, tmp_path, [0.0, 1.0, 2.0]).tolist() == [[[1, 2], [3, 2], [5, 2]]]
+
+
+def test_two_columns_of_one_meaning_are_a_mistake(tmp_path):
+    (tmp_path / "a.csv").write_text("t,id,device,x,y\n")
+    with pytest.raises(TraceError, match=r"a.csv:1: expected one column 'id' or 'device'"):
+        CsvTrace(file="a.csv").num_members(tmp_path)
+
+
+def test_the_largest_speed_is_that_in_the_cut(tmp_path):
+    (tmp_path / "a.csv").write_text("t,id,x,y\n0,a,0,0\n1,a,90,0\n2,a,92,0\n3,a,95,0\n")
+    area = Rectangle(width_m=300.0, height_m=300.0)
+    assert CsvTrace(file="a.csv").survey(area, 1, tmp_path).max_speed_mps == 90.0
+    assert CsvTrace(file="a.csv", start_s=1.0).survey(area, 1, tmp_path).max_speed_mps == 3.0
+
+
+def test_positions_in_millimetres_are_too_fast(tmp_path):
+    (tmp_path / "a.csv").write_text("t,id,x,y\n0,a,0,0\n1,a,14000,0\n2,a,0,0\n")
+    message = (
+        r"a.csv:4: expected speeds of at most 12000 m/s, got vehicle 'a' at 1.4e\+04 m/s from "
+    )
+    with pytest.raises(TraceError, match=message):
+        CsvTrace(file="a.csv").num_members(tmp_path)
+
+
+def test_a_survey_finds_what_comes_out_of_the_area(tmp_path):
+    # The box of the L-shaped path is not in the disc, the path itself is; a longer one is not.
+    (tmp_path / "a.csv").write_text("t,id,x,y\n0,a,-90,0\n1,a,0,0\n2,a,0,90\n")
+    replay = CsvTrace(file="a.csv", origin_m=(0.0, 0.0))
+    replay.survey(Disc(radius_m=95.0), 1, tmp_path)
+    with pytest.raises(TraceError, match=r"got vehicle 'a' at \(-90 m, 0 m\) from the origin"):
+        replay.survey(Disc(radius_m=85.0), 1, tmp_path)
+    with pytest.raises(TraceError, match="expected at most 1 devices"):
+        replay.survey(Disc(radius_m=95.0), 2, tmp_path)
+
+
+def test_a_parquet_table_is_said_to_be_one(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"PAR1\x00\x01")
+    message = r"a.csv: expected a trace in text, got a Parquet table; write it as CSV"
+    with pytest.raises(TraceError, match=message):
+        CsvTrace(file="a.csv").num_members(tmp_path)

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from cosim.plugin import Plugin
 
+LEAST_SIDE_M = 1e-6
+"""The least size of what `Area.inset` leaves."""
+
 
 @dataclass(frozen=True)
 class Walk:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cosim.units import Metres
-from cosim.world.area.base import Area, Walk, too_narrow
+from cosim.world.area.base import LEAST_SIDE_M, Area, Walk, too_narrow
 
 _OUTLINE_POINTS = 180
 _ROUNDING = 1.0 + 1e-12  # of the radius: still on the border
@@ -50,7 +50,7 @@ class Disc(Area):
 
     def inset(self, margin_m: float) -> "Disc":
         """The disc whose radius is smaller by the margin."""
-        if not margin_m < self.radius_m:
+        if not margin_m <= self.radius_m - LEAST_SIDE_M:
             raise too_narrow(margin_m, self.radius_m)
         return Disc(radius_m=self.radius_m - margin_m)
 

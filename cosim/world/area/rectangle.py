@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cosim.units import Metres
-from cosim.world.area.base import Area, Walk, too_narrow
+from cosim.world.area.base import LEAST_SIDE_M, Area, Walk, too_narrow
 
 
 class Rectangle(Area):
@@ -45,7 +45,7 @@ class Rectangle(Area):
     def inset(self, margin_m: float) -> "Rectangle":
         """The rectangle whose sides are shorter by twice the margin."""
         widest_m = min(self.width_m, self.height_m) / 2.0
-        if not margin_m < widest_m:
+        if not margin_m <= widest_m - LEAST_SIDE_M / 2.0:
             raise too_narrow(margin_m, widest_m)
         return Rectangle(
             width_m=self.width_m - 2.0 * margin_m, height_m=self.height_m - 2.0 * margin_m

@@ -3,9 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
 from cosim.plugin import Plugin
 from cosim.rng import Draws
@@ -51,7 +53,7 @@ class Work:
 class Compute(Plugin):
     """Contract of family `compute`. Host time never enters."""
 
-    power_w: Watts = 5.0
+    power_w: Annotated[Watts, Field(ge=0)] = 5.0
 
     @abstractmethod
     def time_s(self, draws: Draws, device: ArrayLike, work: Work) -> Floats:

@@ -72,7 +72,7 @@ class RayleighJakes(PhasedFading):
         samples_per_cycle: channel samples per cycle of the largest Doppler shift.
     """
 
-    samples_per_cycle: Annotated[int, Field(ge=2)] = 8
+    samples_per_cycle: Annotated[int, Field(ge=2, le=1000)] = 8
 
     def power(self, draws: Draws, instant: FadingInstant) -> NDArray[np.float64]:
         """|h(D)|^2 of each link at its Doppler phase D."""

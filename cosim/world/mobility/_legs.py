@@ -24,6 +24,8 @@ def _moving(speed_mps: tuple[float, float]) -> tuple[float, float]:
     return speed_mps
 
 
+_MOST_CROSSINGS = 10_000  # of the area in one step; an assumption of this project
+
 # Speeds of legs whose length is given, so that their times have the mean E[length] E[1/speed].
 LegSpeed = Annotated[SpeedRange, AfterValidator(_moving)]
 
@@ -67,11 +69,27 @@ class Reflected:
         area: whose border mirrors the walk.
         start_m: where the walker is at time 0, [2].
         frame: its axes there as columns, [2, 2].
+        longest_m: the longest step that it may be given.
+
+    Raises:
+        ValueError: such a step would cross the area too often to be walked.
     """
 
     def __init__(
-        self, area: Area, start_m: NDArray[np.float64], frame: NDArray[np.float64]
+        self,
+        area: Area,
+        start_m: NDArray[np.float64],
+        frame: NDArray[np.float64],
+        longest_m: float,
     ) -> None:
+        x0, y0, x1, y1 = area.extent_m()
+        narrowest_m = min(x1 - x0, y1 - y0)
+        if longest_m > _MOST_CROSSINGS * narrowest_m:
+            raise ValueError(
+                f"expected steps that cross the area, {narrowest_m:g} m wide, at most "
+                f"{_MOST_CROSSINGS} times, got steps of up to {longest_m:.4g} m; make the area "
+                "larger, or devices slower, or let them turn more often"
+            )
         self._area = area
         self._t_s = 0.0
         self._xy_m = start_m

@@ -14,6 +14,7 @@ from cosim.wording import did_you_mean
 from cosim.world.errors import WorldError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_PARQUET_MAGIC = b"PAR1"  # Apache Parquet file format
 _LONGEST_LINE = 2**16  # bytes; a longer one is no line of a text format, and would fill the memory
 
 
@@ -100,5 +101,11 @@ def _opened(path: Path) -> BinaryIO:
     except IsADirectoryError:
         raise TraceError(f"{path}: expected a trace file, got a directory") from None
     with file:
-        is_gzip = file.read(2) == _GZIP_MAGIC
+        magic = file.read(4)
+    if magic == _PARQUET_MAGIC:
+        raise TraceError(
+            f"{path}: expected a trace in text, got a Parquet table; write it as CSV, such as with "
+            "`pandas.read_parquet(FILE).to_csv(OTHER, index=False)`, for `kind: csv_trace`"
+        )
+    is_gzip = magic.startswith(_GZIP_MAGIC)
     return cast(BinaryIO, gzip.open(path)) if is_gzip else path.open("rb")

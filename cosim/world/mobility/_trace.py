@@ -9,33 +9,64 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cosim.rng import Draws
-from cosim.units import Metres, Seconds
+from cosim.units import Coordinate, Metres, Seconds
+from cosim.wording import show
 from cosim.world.area.base import Area
 from cosim.world.mobility._source import Source, TraceError
 from cosim.world.mobility._tracks import Cut, Recording, Tracks
-from cosim.world.mobility.base import Knots, Member, Mobility
+from cosim.world.mobility.base import Knots, Member, Mobility, Survey
 
 _RECORDINGS = 16  # that are kept at once, more than groups; each is a file on disk and an index
+
+
+def _four(region: Any) -> Any:
+    """Refuse what is no list of four, such as two pairs, and show the right form."""
+    if isinstance(region, list | tuple) and len(region) == 4:
+        return region
+    meant = ""
+    if isinstance(region, list | tuple) and all(isinstance(each, list | tuple) for each in region):
+        flat = [item for pair in region for item in pair]
+        meant = f"; did you mean [{', '.join(map(str, flat))}]?" if len(flat) == 4 else ""
+    raise PydanticCustomError(
+        "region",
+        "expected [x0, y0, x1, y1], such as [0 m, 0 m, 400 m, 300 m], got {value}{meant}",
+        {"value": show(region), "meant": meant},
+    )
 
 
 def _corners(region_m: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = region_m
     if not (x0 < x1 and y0 < y1):
+        a0, a1, b0, b1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
+        right = a0 < a1 and b0 < b1
         raise PydanticCustomError(
             "region",
-            "expected [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got [{x0} m, {y0} m, {x1} m, "
-            "{y1} m]",
-            {"x0": x0, "y0": y0, "x1": x1, "y1": y1},
+            "expected [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got {got}{meant}",
+            {
+                "got": _in_metres(x0, y0, x1, y1),
+                "meant": f"; did you mean {_in_metres(a0, b0, a1, b1)}?" if right else "",
+            },
         )
     return region_m
+
+
+def _in_metres(*values_m: float) -> str:
+    return f"[{', '.join(f'{each:.10g} m' for each in values_m)}]"
+
+
+Region = Annotated[
+    tuple[Coordinate, Coordinate, Coordinate, Coordinate],
+    BeforeValidator(_four),
+    AfterValidator(_corners),
+]
 
 
 class Trace(Mobility):
@@ -63,10 +94,8 @@ class Trace(Mobility):
     file: str
     start_s: Seconds | None = None
     duration_s: Annotated[Seconds, Field(gt=0)] | None = None
-    region_m: Annotated[tuple[Metres, Metres, Metres, Metres], AfterValidator(_corners)] | None = (
-        None
-    )
-    origin_m: tuple[Metres, Metres] | None = None
+    region_m: Region | None = None
+    origin_m: tuple[Coordinate, Coordinate] | None = None
     min_stay_s: Annotated[Seconds, Field(ge=0)] = 0.0
     tolerance_m: Annotated[Metres, Field(ge=0)] = 0.01
 
@@ -100,6 +129,22 @@ class Trace(Mobility):
                 expected and what was found.
         """
         return len(self._recording(data_root).name)
+
+    def survey(self, area: Area, count: int, data_root: Path) -> Survey:
+        """Look whether the trace has `count` vehicles and whether the area holds all they do.
+
+        Raises:
+            TraceError: as `max_speed_mps`.
+        """
+        recording = self._recording(data_root)
+        members = [Member(0, index, count, 0, area, data_root) for index in range(count)]
+        self._index(recording, members[0])
+        x0, y0, x1, y1 = self._extent_m(recording)
+        corners_m = np.array([(x0, y0), (x0, y1), (x1, y0), (x1, y1)])
+        if not area.contains(corners_m).all():  # the paths themselves may be inside even so
+            for member in members:
+                self.max_speed_mps(member)
+        return Survey(recording.fastest_mps, math.inf)
 
     def max_speed_mps(self, member: Member) -> float:
         """Return the largest speed of the device's vehicle.
@@ -252,5 +297,5 @@ def _read(trace: Trace, path: Path, _stamp: tuple[int, ...]) -> Recording:
 
 
 def _up(length_m: float) -> str:
-    """Return a length rounded up to whole metres."""
-    return f"{math.ceil(length_m):d}"
+    """Return a length rounded up to whole metres, at least one."""
+    return f"{max(1, math.ceil(length_m)):d}"

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cosim.scenario.limits import BOUNDS
 from cosim.world.mobility._source import TraceError
 from cosim.world.mobility._spool import Spool
 
 _INF = math.inf
+_FASTEST_MPS = BOUNDS["m/s"].most
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Recording:
         start_s: the trace time that is simulated time 0.
         knots: all knots, in trace time and coordinates.
         path: the number of each path in `knots` [N].
+        fastest_mps: the largest speed in the cut.
     """
 
     name: tuple[str, ...]
@@ -108,6 +111,7 @@ class Recording:
     start_s: float
     knots: Spool
     path: NDArray[np.int64]
+    fastest_mps: float
 
 
 class Tracks:
@@ -141,6 +145,7 @@ class Tracks:
         self._tracks: dict[str, _Track] = {}
         self._spool = Spool()
         self._first_t = _INF
+        self._fastest_mps = 0.0
         self._x0 = self._y0 = _INF
         self._x1 = self._y1 = -_INF
 
@@ -212,6 +217,7 @@ class Tracks:
             start_s=self.cut.start_s,
             knots=self._spool,
             path=np.array([track.path for _, _, _, track in staying], dtype=np.int64),
+            fastest_mps=self._fastest_mps,
         )
 
     def _begin(self, name: str, t: float, x: float, y: float) -> None:
@@ -258,7 +264,7 @@ class Tracks:
             )
         if track.path < 0:
             track.path = self._spool.open()
-            track.enter = enter
+            track.enter = track.anchor_t = enter
             self._knot(track, enter, x0 + first * (x - x0), y0 + first * (y - y0))
         if last == 1.0:
             self._extend(track, t, x, y)
@@ -292,12 +298,30 @@ class Tracks:
 
     def _knot(self, track: _Track, t: float, x: float, y: float) -> None:
         """Begin a leg."""
-        self._spool.add(track.path, t, x, y)
+        self._mark(track, t, x, y)
         track.anchor_t, track.anchor_x, track.anchor_y = t, x, y
         track.vx0 = track.vy0 = -_INF
         track.vx1 = track.vy1 = _INF
 
     def _close(self, track: _Track, leave: float) -> None:
         """End a path at its newest sample."""
-        self._spool.add(track.path, track.t, track.x, track.y)
+        self._mark(track, track.t, track.x, track.y)
         track.leave = leave
+
+    def _mark(self, track: _Track, t: float, x: float, y: float) -> None:
+        """Put down a knot, which ends the leg before it if there is one."""
+        if t > track.anchor_t:
+            speed_mps = math.hypot(x - track.anchor_x, y - track.anchor_y) / (t - track.anchor_t)
+            if speed_mps > self._fastest_mps:
+                self._fastest_mps = speed_mps
+            if speed_mps > _FASTEST_MPS:
+                raise self._error(self._too_fast(track, t, speed_mps))
+        self._spool.add(track.path, t, x, y)
+
+    def _too_fast(self, track: _Track, t: float, speed_mps: float) -> str:
+        name = next(name for name, each in self._tracks.items() if each is track)
+        return (
+            f"expected speeds of at most {_FASTEST_MPS:g} m/s, got {self._thing} {name!r} at "
+            f"{speed_mps:.3g} m/s from {track.anchor_t:.10g} s to {t:.10g} s; positions are metres "
+            "and times seconds"
+        )

@@ -13,6 +13,8 @@ from cosim.plugin import Plugin
 from cosim.rng import Draws
 from cosim.world.area.base import Area
 
+_KNOTS = 64  # of a path that are looked at to tell how long its legs are
+
 
 @dataclass(frozen=True)
 class Knots:
@@ -48,6 +50,19 @@ class Member:
     data_root: Path = Path()
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What can be told of a mobility model before it is simulated.
+
+    Attributes:
+        max_speed_mps: the largest speed of any device of the group.
+        leg_s: about how long a leg takes; infinite for a path that soon ends.
+    """
+
+    max_speed_mps: float
+    leg_s: float
+
+
 class Mobility(Plugin):
     """Contract of family `mobility`: every model is a path of straight legs.
 
@@ -78,6 +93,28 @@ class Mobility(Plugin):
         """Return when the device enters and when it leaves: it takes part in [enter, leave)."""
         return 0.0, math.inf
 
+    def survey(self, area: Area, count: int, data_root: Path) -> Survey:
+        """Look at a group of `count` devices with this mobility as far as that is cheap.
+
+        By default at the first legs of one device.
+
+        Raises:
+            ValueError: it cannot be used in the area, or a file not at all.
+        """
+        member = Member(0, 0, count, 0, area, data_root)
+        max_speed_mps = self.max_speed_mps(member)
+        return Survey(max_speed_mps, _leg_s(self.path(Draws(0), member)))
+
     def num_members(self, data_root: Path) -> int | None:
         """Return how many devices the model itself has, such as a trace; None if any number."""
         return None
+
+
+def _leg_s(path: Iterator[Knots]) -> float:
+    """Return the mean time between the first knots of a path."""
+    num, last_s = 0, 0.0
+    for knots in path:
+        num, last_s = num + len(knots.t_s), float(knots.t_s[-1])
+        if num > _KNOTS:
+            return last_s / (num - 1)
+    return math.inf

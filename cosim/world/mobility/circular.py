@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cosim.rng import Draws
-from cosim.units import Metres, SpeedRange
+from cosim.units import Coordinate, Metres, SpeedRange
 from cosim.world.area.base import Area
 from cosim.world.mobility._legs import between, stretch_sizes
 from cosim.world.mobility.base import Knots, Member, Mobility
 
 _FEWEST_SIDES = 3
+_MOST_SIDES = 1_000_000
 
 
 class Circular(Mobility):
@@ -38,7 +39,7 @@ class Circular(Mobility):
     """
 
     radius_m: Annotated[Metres, Field(gt=0)]
-    centre_m: tuple[Metres, Metres] = (0.0, 0.0)
+    centre_m: tuple[Coordinate, Coordinate] = (0.0, 0.0)
     speed_mps: SpeedRange = (0.5, 1.5)
     clockwise: bool = False
     deviation_m: Annotated[Metres, Field(gt=0)] = 0.01
@@ -85,6 +86,12 @@ class Circular(Mobility):
 def _corners_m(circle: Circular, area: Area) -> NDArray[np.float64]:
     """Return the polygon's corners [n, 2] in the order that they are met."""
     num_sides = circle.num_sides()
+    if num_sides > _MOST_SIDES:
+        raise ValueError(
+            f"expected a circle of at most {_MOST_SIDES} straight sides, got {num_sides} for "
+            f"radius {circle.radius_m:g} m and deviation {circle.deviation_m:g} m; make the "
+            "deviation larger"
+        )
     half = math.pi / num_sides
     angle = 2.0 * half * np.arange(num_sides) * (-1.0 if circle.clockwise else 1.0)
     corner_m = circle.radius_m * half / math.sin(half)

@@ -4,6 +4,9 @@
     0.0,car 7,12.5,40.0
     1.0,car 7,14.0,40.0
 
+The columns may also be called `t_s,device,x_m,y_m`, as in the table `positions` of a run. To move
+devices as they moved there, set `origin: [0 m, 0 m]`, since those positions are in the area.
+
 Times are seconds, positions metres. The rows of one device must be in order of time; rows of
 different devices may come in any order.
 """
@@ -22,14 +25,30 @@ from cosim.world.mobility._source import Source
 from cosim.world.mobility._trace import Trace
 from cosim.world.mobility._tracks import Tracks
 
+_USUAL = {
+    "time": ("t", "t_s"),
+    "device": ("id", "device"),
+    "x": ("x", "x_m"),
+    "y": ("y", "y_m"),
+}
+
 
 class Columns(Section):
-    """What the columns are called in the first line of the file; there may be others."""
+    """What the columns are called in the first line of the file; there may be others.
 
-    time: str = "t"
-    device: str = "id"
-    x: str = "x"
-    y: str = "y"
+    What is left out has one of its usual names: those above, or `t_s`, `device`, `x_m` and `y_m`
+    of the table `positions` of a run.
+    """
+
+    time: str | None = None
+    device: str | None = None
+    x: str | None = None
+    y: str | None = None
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """Return the names that a column may have."""
+        name = getattr(self, key)
+        return _USUAL[key] if name is None else (name,)
 
 
 class CsvTrace(Trace):
@@ -69,11 +88,7 @@ class CsvTrace(Trace):
         )
         try:
             header = [each.strip() for each in next(rows, [])]
-            wanted = self.columns
-            places = [
-                self._place(source, header, each)
-                for each in (wanted.device, wanted.time, wanted.x, wanted.y)
-            ]
+            places = [self._place(source, header, key) for key in ("device", "time", "x", "y")]
             device, *numbers = places
             for row in rows:
                 if not row:
@@ -88,14 +103,17 @@ class CsvTrace(Trace):
         except csv.Error as error:
             raise source.error(f"expected a table, got: {error}") from None
 
-    def _place(self, source: Source, header: list[str], name: str) -> int:
-        if header.count(name) != 1:
+    def _place(self, source: Source, header: list[str], key: str) -> int:
+        names = self.columns.names(key)
+        places = [place for place, name in enumerate(header) if name in names]
+        if len(places) != 1:
             found = ", ".join(map(repr, header)) or "an empty line"
             raise source.error(
-                f"expected one column {name!r} in the first line, got {found}"
-                f"{did_you_mean(name, header)} (keys `columns` and `delimiter`)"
+                f"expected one column {' or '.join(map(repr, names))} in the first line, for the "
+                f"{key}, got {found}{did_you_mean(names[0], header)} (keys `columns`, such as "
+                f"`columns: {{{key}: NAME}}`, and `delimiter`)"
             )
-        return header.index(name)
+        return places[0]
 
 
 def _text(source: Source) -> Iterator[str]:

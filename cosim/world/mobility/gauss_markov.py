@@ -68,13 +68,17 @@ class GaussMarkov(Mobility):
         return self.mean_speed_mps + _BOUND_SIGMAS * self.deviation_mps
 
     def path(self, draws: Draws, member: Member) -> Iterator[Knots]:
-        """Yield the point at time 0, then steps for ever."""
+        """Yield the point at time 0, then steps for ever.
+
+        Raises:
+            ValueError: a step would cross the area too often to be walked.
+        """
         generator = draws.generator("gauss_markov", member.device)
         u = generator.random(3)
         start_m = member.area.place(u[:2])
         yield Knots(np.zeros(1), start_m[np.newaxis])
-        walker = Reflected(member.area, start_m, rotation(float(u[2])))
         most_mps = self.max_speed_mps(member)
+        walker = Reflected(member.area, start_m, rotation(float(u[2])), most_mps * self.step_s)
         # (v - mu) / sigma, of which every step has the law N(0, 1).
         state = generator.standard_normal(2)
         for size in stretch_sizes():

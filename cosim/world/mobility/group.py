@@ -18,6 +18,7 @@ The reference point moves in the area less a margin of the radius, so members st
 
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from cosim.units import Metres, Seconds
 from cosim.world.area.base import Area
 from cosim.world.area.disc import Disc
 from cosim.world.mobility._legs import stretch_sizes
-from cosim.world.mobility.base import Knots, Member, Mobility
+from cosim.world.mobility.base import Knots, Member, Mobility, Survey
 from cosim.world.mobility.random_waypoint import RandomWaypoint
 
 
@@ -40,7 +41,8 @@ class Group(Mobility):
     The defaults of radius and renewal are assumptions of ours.
 
     Attributes:
-        leader: how the reference point moves: any mobility, with its keys.
+        leader: how the reference point moves: any mobility, with its keys; of a trace, its first
+            vehicle.
         radius_m: how far members are from the reference point at most.
         renew_s: how often a member draws a new offset.
     """
@@ -53,6 +55,22 @@ class Group(Mobility):
         """The leader's bound, and across the disc in the time of one renewal."""
         leader_mps = float(self.leader.max_speed_mps(self._leader(member)))
         return leader_mps + 2.0 * self.radius_m / self.renew_s
+
+    def survey(self, area: Area, count: int, data_root: Path) -> Survey:
+        """The leader's in its area, and what the offsets add.
+
+        Raises:
+            ValueError: the area is too narrow for the radius, or the leader cannot be used in what
+                the radius leaves of it.
+        """
+        self.leader.survey(area, 1, data_root)
+        try:
+            self.leader.survey(_inset(area, self.radius_m), 1, data_root)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} (the leader keeps a radius of {self.radius_m:g} m from the border)"
+            ) from error
+        return super().survey(area, count, data_root)
 
     def presence_s(self, member: Member) -> tuple[float, float]:
         """The leader's: a group is there while its reference point is."""

@@ -61,12 +61,17 @@ class RandomDirection(Mobility):
         return sum(self.pause_s) / (sum(self.pause_s) + sum(self.travel_time_s))
 
     def path(self, draws: Draws, member: Member) -> Iterator[Knots]:
-        """Yield the point at time 0, then legs for ever, the first of them under way."""
+        """Yield the point at time 0, then legs for ever, the first of them under way.
+
+        Raises:
+            ValueError: a leg would cross the area too often to be walked.
+        """
         generator = draws.generator("random_direction", member.device)
         u = generator.random(5)
         start_m = member.area.place(u[:2])
         yield Knots(np.zeros(1), start_m[np.newaxis])
-        walker = Reflected(member.area, start_m, np.eye(2))
+        longest_m = self.speed_mps[1] * self.travel_time_s[1]
+        walker = Reflected(member.area, start_m, np.eye(2), longest_m)
         sizes = stretch_sizes()
         velocity_mps, durations_s = self._legs(generator.random((next(sizes), 4)))
         durations_s[0] = self._left_s(u[2:].tolist(), durations_s[0, 1])

@@ -6,21 +6,27 @@ over the area, or a regular grid. A Poisson placement is the uniform one in a gr
 independent and uniform.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from cosim.rng import Draws
-from cosim.units import Metres
+from cosim.units import Coordinate
+from cosim.world.area.base import Area
 from cosim.world.mobility._lattice import lattice_m
-from cosim.world.mobility.base import Knots, Member, Mobility
+from cosim.world.mobility.base import Knots, Member, Mobility, Survey
 
-Point = tuple[Metres, Metres]
+_POISSON = (
+    "expected one of uniform, grid, got 'poisson'; for points of a Poisson process give the group "
+    "the key `density`, such as `density: 100 /km2`, in place of `count`"
+)
+Point = tuple[Coordinate, Coordinate]
 
 
 class Static(Mobility):
@@ -37,6 +43,13 @@ class Static(Mobility):
     position_m: Point | None = None
     positions_m: Annotated[tuple[Point, ...], Field(min_length=1)] | None = None
     placement: Literal["uniform", "grid"] = "uniform"
+
+    @field_validator("placement", mode="before")
+    @classmethod
+    def _not_poisson(cls, placement: Any) -> Any:
+        if placement == "poisson":
+            raise PydanticCustomError("poisson", "{reason}", {"reason": _POISSON})
+        return placement
 
     @model_validator(mode="after")
     def _one_placement(self) -> "Static":
@@ -57,6 +70,10 @@ class Static(Mobility):
     def max_speed_mps(self, member: Member) -> float:
         """No speed."""
         return 0.0
+
+    def survey(self, area: Area, count: int, data_root: Path) -> Survey:
+        """Nothing moves; that given points are in the area is told of each where it is written."""
+        return Survey(0.0, math.inf)
 
     def num_members(self, data_root: Path) -> int | None:
         """As many as points are given one by one."""

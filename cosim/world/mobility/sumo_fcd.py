@@ -79,7 +79,7 @@ class SumoFcd(Trace):
         with suppress(_StopReadingError):
             _parse(source, reader.element, reader.comment)
         if not len(tracks) and self.types is not None and reader.other_types:
-            known = ", ".join(sorted(reader.other_types))
+            known = ", ".join(each or "none" for each in sorted(reader.other_types))
             hint = did_you_mean(self.types[0], reader.other_types)
             raise source.error(
                 f"expected {' or '.join(self.elements)} elements of type "

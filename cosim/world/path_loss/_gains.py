@@ -82,6 +82,10 @@ class Gains:
             gain_db = gain_db + part * (self.gain_db[there] - gain_db)
         return gain_db, is_known, (t_s >= self.t_s[first]) & (t_s <= self.t_s[last])
 
+    def devices(self) -> NDArray[np.int64]:
+        """Return the devices that have links, ascending."""
+        return np.unique(np.concatenate([self.link // _CODE, self.link % _CODE]))
+
     def absence(self, low: int, high: int, t_s: float) -> str:
         """Return the message for a link or a time that the file does not have."""
         number = int(np.searchsorted(self.link, low * _CODE + high))

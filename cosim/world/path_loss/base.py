@@ -94,6 +94,13 @@ class PathLoss(Plugin):
         """Return the model's own law of shadowing by state of sight; None if it has none."""
         return None
 
+    def survey(self, num_devices: int, data_root: Path) -> None:
+        """Look whether the model can be used for devices 0 to `num_devices` - 1.
+
+        Raises:
+            ValueError: it cannot; the message says why.
+        """
+
     def sample_interval_s(self, data_root: Path = Path()) -> float:
         """Return how often the loss must be sampled for reasons other than motion.
 

@@ -26,7 +26,7 @@ class LogDistance(PathLoss):
             assumption of this project.
     """
 
-    exponent: Annotated[float, Field(gt=0)] = 2.7
+    exponent: Annotated[float, Field(gt=0, le=20)] = 2.7
     reference_loss_db: Decibels | None = None
     reference_m: Annotated[Metres, Field(gt=0)] = 1.0
     min_distance_m: Annotated[Metres, Field(gt=0)] = 1.0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from cosim.units import Decibels, Seconds
@@ -69,6 +70,26 @@ class Measured(PathLoss):
             gain_db = np.where(is_missing, -self.missing_db, gain_db)
         return np.asarray(-gain_db).reshape(shape)
 
+    def survey(self, num_devices: int, data_root: Path) -> None:
+        """Look whether the file speaks of these devices.
+
+        Raises:
+            WorldError: a device has no link in the file, and `missing` does not say what that
+                means, or the file has others in its place.
+        """
+        path = data_root / self.file
+        found = self._gains(data_root).devices()
+        absent = np.setdiff1d(np.arange(num_devices), found)
+        others = found[found >= num_devices]
+        if absent.size and (isinstance(self.missing_db, str) or others.size):
+            got = f"none of {_some(absent)}"
+            got += f", but some of {_some(others)}" if others.size else ""
+            raise WorldError(
+                f"{path}: expected gains of all devices, 0 to {num_devices - 1}, got {got}; "
+                "devices are numbered from 0, group after group; complete the file, or set "
+                "`missing` of path_loss `measured` to a gain"
+            )
+
     def sample_interval_s(self, data_root: Path = Path()) -> float:
         """`interval`, or the least spacing of a link's samples."""
         if self.interval_s is not None:
@@ -79,3 +100,9 @@ class Measured(PathLoss):
     def _gains(self, data_root: Path) -> Gains:
         columns = Columns(self.src, self.dst, self.time, self.gain)
         return read_gains(data_root / self.file, columns)
+
+
+def _some(devices: NDArray[np.int64]) -> str:
+    """Return the first of some devices and how many more there are."""
+    more = f" and {devices.size - 1} more" if devices.size > 1 else ""
+    return f"device {devices[0]}{more}"

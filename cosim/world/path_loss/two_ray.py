@@ -36,7 +36,7 @@ class TwoRay(PathLoss):
             assumption of this project.
     """
 
-    permittivity: Annotated[float, Field(gt=1)] | None = None
+    permittivity: Annotated[float, Field(gt=1, le=1e6)] | None = None
     polarisation: Literal["vertical", "horizontal"] = "vertical"
     min_distance_m: Annotated[Metres, Field(gt=0)] = 1.0
 

@@ -17,6 +17,9 @@ The vehicle's loss is 0 dB if both antennas are above its roof, (9 dB, sigma 4.5
 below, and (5 dB, sigma 4 dB) in between, plus max(0, 15 log d - 41) dB. The standard draws it; here
 it is its mean. A reader who wants the spread sets `shadowing: {sigma: 5.4 dB}`, 3 and 4.5 dB
 together.
+
+Likewise with fading `rician`: links out of sight have no fixed wave (K = 0), where the table draws
+the K-factor of NLOSv around 0 dB (sigma 4.5 dB).
 """
 
 from typing import Annotated, ClassVar, Literal
