@@ -301,7 +301,7 @@ def test_interrupt_is_status_130(call, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_load", interrupted)
+    monkeypatch.setattr("cosim.cli.app._load", interrupted)
     assert call("validate", "a.yaml") == (130, "", "cosim: interrupted\n")
 
 
@@ -309,7 +309,7 @@ def test_a_defect_is_not_hidden(call, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "_load", broken)
+    monkeypatch.setattr("cosim.cli.app._load", broken)
     with pytest.raises(ZeroDivisionError):
         call("validate", "a.yaml")
 

@@ -23,6 +23,7 @@ from cosim.results.undisturbed import undisturbed
 from cosim.rng import Draws
 from cosim.scenario.tree import Scenario
 from cosim.sim.background import start_background
+from cosim.sim.errors import StandstillError
 from cosim.sim.observer import Observer
 from cosim.sim.protocols.base import Protocol
 from cosim.sim.simulation import Simulation
@@ -30,13 +31,24 @@ from cosim.units import Span
 from cosim.world.build import build_world
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
+_MOST_ROUNDS_AT_ONCE = 1000  # after which a run of some duration will not get there
 
 
 def _rounds(sim: Simulation, protocol: Protocol) -> Generator[simpy.Event, object, None]:
     """The loop. World and channels move by themselves: they are functions of time."""
     sim.evaluate(round=0)
+    last_s, num_still = -math.inf, 0
     for round in itertools.count(1):
         yield from protocol.until_next_round(sim)
+        num_still = num_still + 1 if sim.now_s == last_s else 0
+        last_s = sim.now_s
+        if num_still > _MOST_ROUNDS_AT_ONCE and sim.scenario.duration.rounds is None:
+            raise StandstillError(
+                f"{num_still} rounds in a row took no time, at t = {last_s:.6g} s: expected a "
+                "training or a transfer that takes some, got compute of 0 s and no device with "
+                "anything to send; give devices a compute time or protocol.round_interval, or say "
+                "the duration in rounds"
+            )
         while not sim.alive.any() and sim.next_entry_s < math.inf:
             yield sim.env.timeout(sim.next_entry_s - sim.now_s)
         if not sim.alive.any() or _is_over(sim.scenario.duration, round - 1, sim.now_s):

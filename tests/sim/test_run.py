@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from cosim.results.run import Run
+from cosim.sim.errors import StandstillError
 from cosim.sim.observer import Observer
 from cosim.sim.run import simulate
 
@@ -76,6 +77,18 @@ def test_a_device_without_neighbours_trains_alone_and_the_round_goes_on(run_netw
     assert len(run.trainings) == 16
     assert len(run.flows) == 0
     assert (run.rounds.num_clusters == 4).all()
+
+
+def test_rounds_that_take_no_time_are_told(run_network):
+    """Alone in its cluster, with a training that is over at once."""
+    pool = {"kind": "none", "payload": "80 kbit", "density": 0.1, "flops": 0.0}
+    still = {
+        "devices": ({"count": 1, "mobility": {"kind": "static"}},),
+        "learning": {"pool": pool},
+    }
+    with pytest.raises(StandstillError, match=r"1001 rounds in a row took no time, at t = 0 s"):
+        run_network(**still, duration="1 min")
+    assert len(run_network(**still, duration="1100 rounds").rounds) == 1100
 
 
 def test_a_channel_without_rate_expires_every_transfer(run_network):

@@ -4,20 +4,18 @@ Exit status: 0 done, 1 the run failed, 2 bad input, 130 interrupted. A user's mi
 on the error stream, never a traceback.
 """
 
-import errno
-import itertools
 import json
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cosim import __version__
+from cosim.cli.exits import FAILED, BadInputError, messages
 
 if TYPE_CHECKING:
     from cosim.results.figure import Figure
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from cosim.scenario.load import Loaded
     from cosim.scenario.tree import Scenario
     from cosim.sim.observer import Observer
-
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     name="cosim",
@@ -63,7 +59,7 @@ def run(
     check: Annotated[bool, typer.Option("--check", help="Assert invariants on the way.")] = False,
 ) -> None:
     """Run a scenario, show what came out, and draw its figures."""
-    with _messages():
+    with messages():
         words = [*(overrides or ()), *([f"seed={seed}"] if seed is not None else [])]
         scenario = _load(file, words).scenario
         if dry_run:
@@ -92,7 +88,7 @@ def run(
 @app.command()
 def validate(file: ScenarioFile, overrides: OverrideWords = None) -> None:
     """Check a scenario file, and name all of its mistakes at once."""
-    with _messages():
+    with messages():
         loaded = _load(file, overrides or ())
         scenario = loaded.scenario
         typer.echo(
@@ -108,7 +104,7 @@ def list_(
     ] = None,
 ) -> None:
     """List what ships: the kinds of each family, scenarios, figures."""
-    with _messages():
+    with messages():
         from cosim.plugin import FAMILIES  # noqa: PLC0415
 
         if what in (None, "kinds"):
@@ -118,13 +114,15 @@ def list_(
         if what in (None, "figures"):
             _list_family("figure")
         if what in (None, "scenarios"):
-            _list_scenarios()
+            from cosim.cli.shipped import list_scenarios  # noqa: PLC0415
+
+            list_scenarios()
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
-    with _messages():
+    with messages():
         from cosim.scenario.schema import json_schema  # noqa: PLC0415
 
         typer.echo(json.dumps(json_schema(), indent=2))
@@ -133,7 +131,7 @@ def schema() -> None:
 @app.command()
 def doctor() -> None:
     """Look whether this machine can run and draw; status 1 if not."""
-    with _messages():
+    with messages():
         from cosim.doctor import examine  # noqa: PLC0415
 
         good = True
@@ -151,8 +149,10 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace files that differ.")] = False,
 ) -> None:
     """Copy the shipped scenarios into a folder, to start from."""
-    with _messages():
-        _copy_scenarios(folder, force=force)
+    with messages():
+        from cosim.cli.shipped import copy_scenarios  # noqa: PLC0415
+
+        copy_scenarios(folder, force=force)
 
 
 @app.command()
@@ -173,7 +173,7 @@ def plot(
     out: Annotated[Path | None, typer.Option(help="Where the files go.")] = None,
 ) -> None:
     """Draw figures of runs: PDF, PNG, and the numbers as CSV."""
-    with _messages():
+    with messages():
         from cosim.results.draw import default_out_dir, draw_figures  # noqa: PLC0415
         from cosim.results.run import Run  # noqa: PLC0415
 
@@ -187,7 +187,7 @@ def plot(
             for path in drawn.paths:
                 typer.echo(path)
         if problems:
-            raise _BadInputError("\n".join(problems))
+            raise BadInputError("\n".join(problems))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -212,53 +212,6 @@ def _options(
     ] = False,
 ) -> None:
     """Hold the options that come before a command."""
-
-
-class _BadInputError(Exception):
-    """A user's mistake; the text says what was expected, what was found and what to do."""
-
-
-@contextmanager
-def _messages() -> Iterator[None]:
-    """Turn what a user can mend, and an interrupt, into a message and an exit status."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        typer.echo("\n".join(["cosim: interrupted", *_notes(error)]), err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    except Exception as error:
-        status = _status(error)
-        if status is None:
-            raise
-        text = f"{error.filename}: {error.strerror}" if _is_of_a_path(error) else f"{error}"
-        text = text if status == BAD_INPUT else f"cosim: {text}"
-        typer.echo("\n".join([text, *_notes(error)]), err=True)
-        raise typer.Exit(status) from None
-
-
-def _notes(error: BaseException) -> list[str]:
-    return list(getattr(error, "__notes__", ()))
-
-
-def _status(error: Exception) -> int | None:
-    """Return the exit status of an error that is a message; None for a defect of the program.
-
-    Told by name, so that no floor is loaded only to know its errors.
-    """
-    names = {cls.__name__ for cls in type(error).__mro__ if cls.__module__.startswith("cosim.")}
-    bad_input = {"ScenarioError", "WorldError", "RunExists", "RunError", "FigureError"}
-    if names & (bad_input | {"_BadInputError"}):
-        return BAD_INPUT
-    if "LearningError" in names:
-        return FAILED
-    if _is_of_a_path(error):
-        return BAD_INPUT
-    return FAILED if isinstance(error, OSError) and error.errno == errno.ENOSPC else None
-
-
-def _is_of_a_path(error: Exception) -> TypeGuard[OSError]:
-    """Tell a path that cannot be read or written, or is not what it must be."""
-    return isinstance(error, OSError) and error.filename is not None
 
 
 def _load(file: Path, overrides: Sequence[str]) -> "Loaded":
@@ -367,43 +320,6 @@ def _list_family(family: str) -> None:
         typer.echo(f"  {kind:<22} {about}")
 
 
-def _list_scenarios() -> None:
-    from cosim.plugin import scenarios_dir  # noqa: PLC0415
-
-    folder = scenarios_dir()
-    typer.echo(f"scenarios in {folder} (`cosim init DIR` copies them):")
-    for path in sorted(folder.rglob("*.yaml")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
-        about = " ".join(line.removeprefix("#").strip() for line in comment).partition(". ")[0]
-        typer.echo(f"  {path.relative_to(folder)!s:<30} {about}")
-
-
-def _copy_scenarios(folder: Path, *, force: bool) -> None:
-    from cosim.plugin import scenarios_dir  # noqa: PLC0415
-
-    shipped = scenarios_dir()
-    if folder.exists() and not folder.is_dir():
-        raise _BadInputError(f"expected a folder, got {folder}, which is a file")
-    files = (path for path in sorted(shipped.rglob("*")) if path.is_file())
-    copies = {path: folder / path.relative_to(shipped) for path in files}
-    changed = [
-        copy
-        for path, copy in copies.items()
-        if copy.exists() and copy.read_bytes() != path.read_bytes()
-    ]
-    if changed and not force:
-        raise _BadInputError(
-            "expected no changed scenarios there, got "
-            f"{', '.join(map(str, changed))}; name another folder, or replace them with --force"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, copy in copies.items():
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-        typer.echo(copy)
-
-
 def _chosen_figures(runs: Sequence["Run"], names: Sequence[str]) -> tuple["Figure", ...]:
     """Return the figures, checked against the first run's scenario as its own `plots:` would be."""
     from cosim.plugin import kinds  # noqa: PLC0415
@@ -418,13 +334,9 @@ def _chosen_figures(runs: Sequence["Run"], names: Sequence[str]) -> tuple["Figur
         loaded = loads("plots: []", overrides)
         reason = "there is no run whose scenario could ask for one"
     if not loaded.scenario.plots:
-        raise _BadInputError(
+        raise BadInputError(
             f"expected a figure, because {reason}; "
             f"name one with --figure: {', '.join(kinds('figure'))}"
         )
     figures: tuple[Figure, ...] = loaded.scenario.plots
     return figures
-
-
-if __name__ == "__main__":
-    sys.exit(main())
