@@ -2,19 +2,20 @@
 
 Clusters start as single devices. Two are *near* if each device of one is in range of each of the
 other, so that their union is a clique; near to a union are those near to both of its parts. With
-hashed sets of near clusters a merge costs as much as the two have near ones, and links are looked
-at only where two clusters are about to merge.
+hashed sets of near clusters a merge costs as much as the two have near ones.
 """
 
-from itertools import pairwise
-from operator import gt
+from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from cosim.planning import collision
 from cosim.planning.constraints import Constraints
-from cosim.planning.view import Floats, Ints, PlanView
+from cosim.planning.loads import Loads
+from cosim.planning.neighbours import Rows
+from cosim.planning.view import Bools, Floats, Ints, PlanView
 
 # Collision rates are compared in whole steps of this size, so that rounding does not choose
 # between merges that are equally good. Irrational: no density that a person would write puts a
@@ -40,6 +41,38 @@ class Candidate(NamedTuple):
     b: int
 
 
+class Candidates(NamedTuple):
+    """Candidates in columns, [C] each."""
+
+    overlap: Ints
+    less_gain: Floats
+    first: Ints
+    second: Ints
+    a: Ints
+    b: Ints
+
+    def where(self, which: Ints | Bools) -> "Candidates":
+        """Return some of them."""
+        return Candidates(
+            self.overlap[which], self.less_gain[which],
+            self.first[which], self.second[which],
+            self.a[which], self.b[which],
+        )  # fmt: skip
+
+    def and_also(self, others: "Candidates") -> "Candidates":
+        """Return these and others."""
+        return Candidates(
+            np.append(self.overlap, others.overlap), np.append(self.less_gain, others.less_gain),
+            np.append(self.first, others.first), np.append(self.second, others.second),
+            np.append(self.a, others.a), np.append(self.b, others.b),
+        )  # fmt: skip
+
+    def in_order(self) -> "Candidates":
+        """Return them in the order of `Candidate`."""
+        lowest = np.argsort(self.first * (self.second.max(initial=0) + 1) + self.second)
+        return self.where(lowest[np.lexsort((self.less_gain[lowest], self.overlap[lowest]))])
+
+
 class Merge(NamedTuple):
     """A merge that was made."""
 
@@ -55,9 +88,14 @@ class Formation:
     Attributes:
         members: devices of each cluster that exists, by cluster number; a device alone is the
             cluster of its own number.
-        merges: what was merged so far, in order.
+        merges: what was merged so far, in the order in which it was.
         eligible: whether each device is alive and meets the compute limit (11c), [N].
-        gain: linear gain of every device j in range, by device i.
+        loads: what links ask of the devices, held against (11a) and (11b).
+        near: the merges within the collision and size limits, in order; what `try_merge` makes
+            possible is not among them.
+        lowest: lowest device of each cluster that exists or did, by cluster number.
+        max_size: most devices that a cluster may have.
+        max_overlap: highest S that a cluster may have, in steps.
     """
 
     def __init__(self, view: PlanView, constraints: Constraints) -> None:
@@ -68,49 +106,35 @@ class Formation:
             device: (device,) for device in np.flatnonzero(view.alive).tolist()
         }
         self.merges: list[Merge] = []
-        self._adds = constraints.limits.power == "least"
-        self._max_size = constraints.limits.max_cluster_size or view.num_devices
-        self._max_overlap = _steps(constraints.limits.max_collision + collision.TOLERANCE)
-        self._lowest = list(range(view.num_devices))
+        self.max_size = constraints.limits.max_cluster_size or view.num_devices
+        self.max_overlap = int((constraints.limits.max_collision + collision.TOLERANCE) / STEP)
+        self.loads = Loads(view, constraints)
+        self.lowest = list(range(view.num_devices))
         self._terms = [collision.alone(density) for density in view.density.tolist()]
-        self._loads: list[list[float]] = [[0.0] for _ in range(view.num_devices)]
-
-        heard = view.mean_gain > 0
-        low, high, gain = view.low[heard], view.high[heard], view.mean_gain[heard]
-        self.gain = _by_device(view.num_devices, low, high, gain)
-        self._noise = view.noise_w_per_hz.tolist()
 
         p, q = 1.0 - view.density, view.density
-        overlap = 1.0 - p[low] * p[high] - (p[low] * q[high] + q[low] * p[high])
-        steps = np.floor(np.maximum(overlap, 0.0) / STEP).astype(np.int64)
-        open_ = self.eligible[low] & self.eligible[high] & (steps <= self._max_overlap)
-        if self._max_size < 2:
-            open_[:] = False
-        low, high, gain, steps = low[open_], high[open_], gain[open_], steps[open_]
-        # Best gain to each near cluster; at first as `gain`, without the pairs ruled out.
-        if open_.all():
-            self._near = [each.copy() for each in self.gain]
-        else:
-            self._near = _by_device(view.num_devices, low, high, gain)
-        order = np.lexsort((high, low, -gain, steps))
-        columns = (column[order].tolist() for column in (steps, -gain, low, high, low, high))
-        self._first = list(map(Candidate, *columns))
+        low, high = view.low, view.high
+        steps = overlap_steps(p[low], q[low], p[high], q[high])
+        open_ = self.eligible[low] & self.eligible[high] & (view.mean_gain > 0)
+        open_ &= (steps <= self.max_overlap) & (self.max_size >= 2)
+        low, high, less_gain = low[open_], high[open_], -view.mean_gain[open_]
+        self.near = Candidates(steps[open_], less_gain, low, high, low, high).in_order()
 
     def candidates(self) -> list[Candidate]:
-        """Return the merges of two devices within the collision and size limits, in order."""
-        return list(self._first)
+        """Return the merges of `near`, of two devices each at first."""
+        return list(map(Candidate, *(column.tolist() for column in self.near)))
 
     def obstacle(self, a: int, b: int) -> str | None:
         """Return the limit that the union of two near clusters breaks, or None.
 
         It is `size`, `collision`, `delay` (11a) or `power` (11b).
         """
-        if len(self.members[a]) + len(self.members[b]) > self._max_size:
+        if len(self.members[a]) + len(self.members[b]) > self.max_size:
             return "size"
-        if self._overlap(a, b) > self._max_overlap:
+        if self._overlap(a, b) > self.max_overlap:
             return "collision"
-        if self._overloads(a, b, self._loads_of_union(a, b)):
-            return "power" if self._adds else "delay"
+        if self.loads.exceed(a, b):
+            return "power" if self.constraints.limits.power == "least" else "delay"
         return None
 
     def try_merge(self, candidate: Candidate) -> list[Candidate]:
@@ -123,27 +147,50 @@ class Formation:
         a, b = candidate.a, candidate.b
         if a not in self.members or b not in self.members:
             return []
-        loads = self._loads_of_union(a, b)
-        if self._overloads(a, b, loads):  # a candidate meets the other limits
+        near = self._near  # as it is before the merge
+        merged = self.join(a, b, candidate.first, candidate.less_gain)
+        if merged is None:
             return []
-        merged = len(self._near)
-        members_a, members_b = self.members.pop(a), self.members.pop(b)
-        self.members[merged] = members_a + members_b
-        self._lowest.append(candidate.first)
-        self._loads.append(loads)
-        self._terms.append(collision.union(self._terms[a], self._terms[b]))
-        self._near.append({})
-        self.merges.append(
-            Merge(members_a, members_b, collision.rate(self._terms[merged]), -candidate.less_gain)
-        )
+        near.append({})
         return self._meet_neighbours(a, b, merged)
+
+    def join(self, a: int, b: int, first: int, less_gain: float) -> int | None:
+        """Merge two near clusters that exist, within the collision and size limits.
+
+        Args:
+            a: number of one.
+            b: number of the other.
+            first: the lowest device of both.
+            less_gain: as in `Candidate`.
+
+        Returns:
+            The number of the union; None if another limit forbids it.
+        """
+        if self.loads.exceed(a, b):
+            return None
+        merged = len(self._terms)
+        members_a, members_b = self.members.pop(a), self.members.pop(b)
+        self.members[merged] = self.loads.join(a, b)
+        self.lowest.append(first)
+        self._terms.append(collision.union(self._terms[a], self._terms[b]))
+        self.merges.append(
+            Merge(members_a, members_b, collision.rate(self._terms[merged]), -less_gain)
+        )
+        return merged
 
     def clusters(self) -> Ints:
         """Return each device's cluster, numbered by lowest device; -1 if it takes no part, [N]."""
         cluster = np.full(self.view.num_devices, -1, dtype=np.int64)
-        for number, members in enumerate(sorted(map(sorted, self.members.values()))):
-            cluster[members] = number
+        lowest = sorted(self.members, key=self.lowest.__getitem__)
+        members = [self.members[number] for number in lowest]
+        devices = np.fromiter(chain.from_iterable(members), dtype=np.int64)
+        cluster[devices] = np.repeat(np.arange(len(members)), list(map(len, members)))
         return cluster
+
+    @cached_property
+    def _near(self) -> list[dict[int, float]]:
+        """Best gain to each near cluster, by cluster number, from the first `try_merge` on."""
+        return Rows(len(self.lowest), self.near.a, self.near.b, -self.near.less_gain).all()
 
     def _meet_neighbours(self, a: int, b: int, merged: int) -> list[Candidate]:
         """Make `merged` near to what was near to both parts, and forget the parts."""
@@ -152,14 +199,14 @@ class Formation:
             for other in others:
                 del self._near[other][part]
         found = []
-        members, all_near, all_lowest = self.members, self._near, self._lowest
-        room, lowest = self._max_size - len(members[merged]), all_lowest[merged]
+        members, all_near, all_lowest = self.members, self._near, self.lowest
+        room, lowest = self.max_size - len(members[merged]), all_lowest[merged]
         for other in sorted(near_a.keys() & near_b.keys()):
             # Neither limit can be met later, since both clusters can only grow.
             if len(members[other]) > room:
                 continue
             overlap = self._overlap(merged, other)
-            if overlap > self._max_overlap:
+            if overlap > self.max_overlap:
                 continue
             gain = max(near_a[other], near_b[other])
             near[other] = all_near[other][merged] = gain
@@ -176,36 +223,10 @@ class Formation:
         rate = 1.0 - nobody_a * nobody_b - (nobody_a * one_b + one_a * nobody_b)
         return int(rate / STEP) if rate > 0.0 else 0
 
-    def _overloads(self, a: int, b: int, loads: list[float]) -> bool:
-        """Return whether a load of the union is above what (11a) or (11b) allows."""
-        members = self.members[a] + self.members[b]
-        budget = self.constraints.budget(len(members))
-        return any(map(gt, loads, [budget[device] for device in members]))
 
-    def _loads_of_union(self, a: int, b: int) -> list[float]:
-        """Return max_j c_ij (`equal`) or sum_j c_ij (`least`) of each member of the union."""
-        members_a, members_b = self.members[a], self.members[b]
-        loads, noise = [], self._noise
-        for members, others, known in (
-            (members_a, members_b, self._loads[a]),
-            (members_b, members_a, self._loads[b]),
-        ):
-            for device, load in zip(members, known, strict=True):
-                gain = self.gain[device]
-                new = [noise[other] / gain[other] for other in others]
-                loads.append(load + sum(new) if self._adds else max(load, *new))
-        return loads
-
-
-def _steps(collision_rate: float) -> int:
-    return int(collision_rate / STEP)
-
-
-def _by_device(num_devices: int, low: Ints, high: Ints, value: Floats) -> list[dict[int, float]]:
-    """Return for each device the value [E] of each device that it is paired with."""
-    src, dst = np.concatenate([low, high]), np.concatenate([high, low])
-    order = np.argsort(src, kind="stable")
-    others = dst[order].tolist()
-    values = np.concatenate([value, value])[order].tolist()
-    ends = np.searchsorted(src[order], np.arange(num_devices + 1)).tolist()
-    return [dict(zip(others[i:j], values[i:j], strict=True)) for i, j in pairwise(ends)]
+def overlap_steps(
+    nobody_a: Floats, one_a: Floats, nobody_b: Floats | float, one_b: Floats | float
+) -> Ints:
+    """Return S of unions in steps by the terms of their parts, to the last bit as `_overlap`."""
+    rate = 1.0 - nobody_a * nobody_b - (nobody_a * one_b + one_a * nobody_b)
+    return np.floor(np.maximum(rate, 0.0) / STEP).astype(np.int64)

@@ -97,9 +97,17 @@ def gateways(view: PlanView, cluster: Ints) -> Links:
     between = np.flatnonzero((a != b) & (a >= 0) & (b >= 0))
     a, b = a[between], b[between]
     couple = np.minimum(a, b) * view.num_devices + np.maximum(a, b)
-    order = np.lexsort((view.high[between], view.low[between], -view.mean_gain[between], couple))
-    first = np.unique(couple[order], return_index=True)[1]
-    best = between[order[first]]
+    order = np.argsort(couple)
+    between, couple = between[order], couple[order]
+    begins = np.flatnonzero(np.diff(couple, prepend=-1))
+    if len(begins):
+        gain = view.mean_gain[between]
+        most = np.maximum.reduceat(gain, begins)
+        is_best = gain == np.repeat(most, np.diff(begins, append=len(gain)))
+        # Pairs are sorted: the first of those that are best has the lowest numbers.
+        best = np.minimum.reduceat(np.where(is_best, between, len(view.low)), begins)
+    else:
+        best = between
     ones = np.ones(2 * len(best), dtype=np.int64)
     pairs = Pairs(*_both_ways(view, best), fanout=ones, sharing=ones)
     return _links(view, pairs, view.max_power_w[pairs.src])
@@ -148,7 +156,7 @@ def _both_ways(view: PlanView, pairs: Ints) -> tuple[Ints, Ints, Floats]:
     """Return (src, dst, mean_gain) of both directions of some of the view's pairs, sorted."""
     src = np.concatenate([view.low[pairs], view.high[pairs]])
     dst = np.concatenate([view.high[pairs], view.low[pairs]])
-    order = np.lexsort((dst, src))
+    order = np.argsort(src * view.num_devices + dst)
     return src[order], dst[order], np.tile(view.mean_gain[pairs], 2)[order]
 
 

@@ -40,7 +40,7 @@ def _why_alone(formation: Formation, cluster_of: dict[int, int], device: int) ->
     """Return what keeps a device from each cluster that it hears someone of."""
     if not formation.eligible[device]:
         return "over the compute limit"
-    neighbours = formation.gain[device]
+    neighbours = formation.loads.gains(device)
     if not neighbours:
         return "no neighbour in range"
     found = set()

@@ -27,7 +27,7 @@ class PlanView:
         round: round that the plan is for, from 1.
         index: how many plans were made before this one.
         alive: whether each device takes part, [N].
-        low, high: pairs of alive devices within radio range, low < high, [E].
+        low, high: pairs of alive devices within radio range, low < high, sorted, [E].
         mean_gain: linear power gain of each pair, averaged over fading, [E].
         max_power_w: transmit power limit of each device, [N].
         noise_w_per_hz: noise density at each device as a receiver, N0 F, [N].

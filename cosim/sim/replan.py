@@ -56,6 +56,10 @@ class Replanner:
         self._on_plan = on_plan
         self._draws = Draws(scenario.seed)
         radios = [group.radio for group in groups]
+        # One stretch of devices for each group.
+        sizes = [len(list(members)) for _, members in itertools.groupby(groups, key=id)]
+        first = np.cumsum([0, *sizes])
+        self._stretches = [np.arange(*ends) for ends in itertools.pairwise(first)]
         self._max_power_w = np.array([dbm_to_watts(radio.tx_power_dbm) for radio in radios])
         self._noise_w_per_hz = noise_density_w_per_hz(
             scenario.spectrum.noise_density_dbm_per_hz,
@@ -158,10 +162,7 @@ class Replanner:
     def _compute_s(self, work: Work) -> NDArray[np.float64]:
         """Modelled time of each device's next training, [N]."""
         time_s = np.empty(len(self._groups))
-        first = 0
-        for _, members in itertools.groupby(self._groups, key=id):
-            devices = np.arange(first, first + len(list(members)))
-            compute = self._groups[first].compute
+        for devices in self._stretches:
+            compute = self._groups[devices[0]].compute
             time_s[devices] = compute.time_s(self._draws, devices, work.taken(devices))
-            first += len(devices)
         return time_s

@@ -270,10 +270,10 @@ class World:
         """Return (low[E], high[E]), the pairs at most `range_m` apart, sorted; by k-d tree."""
         from scipy.spatial import cKDTree  # noqa: PLC0415  scipy is slow to import
 
-        pairs = cKDTree(self.positions_m(t_s)).query_pairs(range_m, output_type="ndarray")
-        order = np.argsort(pairs[:, 0] * self.num_devices + pairs[:, 1])
-        low, high = pairs[order].astype(np.int64).T
-        return low, high
+        # Built for one question, so that a tree that is quick to build is the best.
+        tree = cKDTree(self.positions_m(t_s), balanced_tree=False, compact_nodes=False)
+        pairs = tree.query_pairs(range_m, output_type="ndarray")
+        return np.divmod(np.sort(pairs[:, 0] * self.num_devices + pairs[:, 1]), self.num_devices)
 
     def _look(self, src: ArrayLike, dst: ArrayLike, t_s: ArrayLike) -> Look:
         """Return the ends, smaller number first, so that a channel is the same both ways."""

@@ -4,11 +4,13 @@ Start with every device alone; merge the feasible pair of clusters whose union h
 collision rate S, ties going to the best path gain; stop when no feasible pair is left. Feasible is
 what meets the limits of `constraints`, S <= max_collision among them.
 
-The pairs wait in a heap, so all of it takes about E log E for E pairs in range.
+Merges whose turn is certain to come are made in bulk, with arrays; the pairs that are left wait in
+a heap. Either way it takes about E log E for E pairs in range, and the clusters are the same.
 """
 
 from heapq import heappop, heappush
 
+from cosim.planning.bulk import merge_in_bulk
 from cosim.planning.constraints import ConstrainedPlanner, Constraints
 from cosim.planning.formation import Candidate, Formation
 from cosim.planning.links import assemble
@@ -23,9 +25,10 @@ class Agnes(ConstrainedPlanner):
         """Return the plan that merging the best feasible pair first leads to."""
         constraints = Constraints(self, view)
         formation = Formation(view, constraints)
-        # The pairs of single devices are in order already and wait in a list, best last; the heap
-        # has those of larger clusters. A pair whose clusters are gone is passed over when it comes
-        # up, and so is one that a limit forbids: it will stay forbidden.
+        merge_in_bulk(formation)
+        # The pairs that there are now are in order already and wait in a list, best last; the heap
+        # has those of unions yet to come. A pair whose clusters are gone is passed over when it
+        # comes up, and so is one that a limit forbids: it will stay forbidden.
         clusters = formation.members
         pairs, heap = formation.candidates()[::-1], list[Candidate]()
         while pairs or heap:
