@@ -3,7 +3,7 @@
 import numpy as np
 
 from cosim.learning.adapter import Adapter, Layout, Site, concatenate
-from cosim.learning.pool._padding import pack, unpack
+from cosim.learning.ranks import pack, unpack
 
 SITES = (Site("first", 5, 3), Site("second", 4, 6))
 HEAD = Site("head", 7, 2)

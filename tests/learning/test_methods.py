@@ -10,7 +10,7 @@ from cosim.learning.adapter import Layout, Site
 from cosim.learning.errors import LearningError
 from cosim.learning.methods._draw import gaussian_a, kaiming_a
 from cosim.learning.methods._masked import aggregate, top_mask
-from cosim.learning.methods._measures import gram_ratio, overlap
+from cosim.learning.methods._measures import gram_ratio
 from cosim.learning.methods.base import Arrival, Cohort, DeviceState, Update, remember
 from cosim.learning.methods.lora import Lora
 from cosim.learning.methods.lori import Lori
@@ -208,20 +208,6 @@ def test_exact_slices_for_too_many_devices_say_what_would_do():
     cohort = Cohort(Draws(7), LAYOUT, num_devices=5)
     with pytest.raises(LearningError, match=r"5 x 2 = 10 > 8 at second.*at most 4 devices"):
         method.start(cohort, 0)
-
-
-def test_gram_ratio_by_hand():
-    layout = Layout((Site("one", 3, 1),), rank=1)
-    i, j = np.array([3, 4, 0], np.float32), np.array([5, 0, 2], np.float32)
-    assert gram_ratio(layout, i, j) == pytest.approx(15 / 25)
-    assert gram_ratio(layout, i, i) == pytest.approx(1)
-
-
-def test_overlap_by_hand():
-    masks = [np.array(bits, dtype=bool) for bits in ([1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 1, 0])]
-    assert overlap(masks) == 0.5
-    assert overlap(masks[:2]) == 0.25
-    assert overlap(masks[:1]) == overlap([]) == 0
 
 
 # Aggregation

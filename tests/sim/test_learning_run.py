@@ -36,7 +36,9 @@ simulate(load(sys.argv[1], sys.argv[3:]).scenario, Path(sys.argv[2]))
 
 
 def short(path=QUICKSTART, **changes):
-    warmup = {} if path.stem == "lora" else {"learning.method.warmup_steps": 2}
+    method = load(path).scenario.learning.method
+    warms_up = "warmup_steps" in type(method).model_fields
+    warmup = {"learning.method.warmup_steps": 2} if warms_up else {}
     return load(path, SHORT | warmup | changes).scenario
 
 

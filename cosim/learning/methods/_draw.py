@@ -19,14 +19,17 @@ def _over_sqrt_d_in(values: NDArray[np.float32], layout: Layout) -> Vector:
 
 
 @lru_cache(maxsize=64)
-def gaussian_a(cohort: Cohort, device: int) -> Vector:
+def gaussian_a(cohort: Cohort, device: int, *, literal: bool = False) -> Vector:
     """Return A of a device, entries N(0, 1/d_in), flat [size_a], read-only.
 
-    P1 prints N(0, 1), by which A_i^T A_j has entries of deviation sqrt(d) instead of about 0;
-    with variance 1/d they are of deviation 1/sqrt(d), beside A_i^T A_i of about 1.
+    P1 prints N(0, 1), the literal form, by which A_i^T A_j has entries of deviation sqrt(d) instead
+    of about 0; with variance 1/d they are of deviation 1/sqrt(d), beside A_i^T A_i of about 1.
     """
     rng = cohort.draws.generator("adapter_a", device)
     normal = rng.standard_normal(cohort.layout.size_a, dtype=np.float32)
+    if literal:
+        normal.setflags(write=False)
+        return normal
     return _over_sqrt_d_in(normal, cohort.layout)
 
 
@@ -39,6 +42,17 @@ def kaiming_a(cohort: Cohort, device: int | None) -> Vector:
     """
     name, index = ("adapter_a", device) if device is not None else ("common_a", 0)
     uniform = cohort.draws.generator(name, index).random(cohort.layout.size_a, dtype=np.float32)
+    return _over_sqrt_d_in(2 * uniform - 1, cohort.layout)
+
+
+@lru_cache(maxsize=8)
+def common_a(cohort: Cohort, restart: int) -> Vector:
+    """Return the A that all devices start from for the n-th time, flat [size_a], read-only.
+
+    Entries as of `kaiming_a`, whose common A is that of the first start, number 0.
+    """
+    rng = cohort.draws.generator("common_a", restart)
+    uniform = rng.random(cohort.layout.size_a, dtype=np.float32)
     return _over_sqrt_d_in(2 * uniform - 1, cohort.layout)
 
 

@@ -1,22 +1,24 @@
 """What sparse_orthogonal and lori share: A frozen, B trained on a mask that is fixed early.
 
-A device's first training is a dense warm-up of B. Then its mask is the largest |B| of all layers
-together; B is pruned to it, and only B on the mask is trained and sent from then on. A is drawn
-from an address that every device knows, so it is never sent.
+A device's first training is a dense warm-up of B. Then its mask is the largest |B|, of all layers
+together or layer by layer; B is pruned to it, and only B on the mask is trained and sent from then
+on. A is drawn from an address that every device knows, so it is never sent. The head of a model
+that has one is outside the mask: it is always trained and sent, and averaged, as a tenth of a
+classifier is none.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cosim.learning.adapter import Adapter, Layout, Mask, Vector, concatenate
+from cosim.learning.errors import LearningError
+from cosim.learning.methods._apportion import apportion, budget_of, largest
 from cosim.learning.methods.base import (
     Arrival,
     Cohort,
@@ -31,7 +33,7 @@ from cosim.learning.methods.base import (
     remember,
 )
 
-Aggregation = Literal["count", "mean", "sum"]
+Aggregation = Literal["count", "mean", "sum", "none"]
 
 
 def top_mask(values: NDArray[np.floating], density: float) -> Mask:
@@ -44,13 +46,7 @@ def top_mask(values: NDArray[np.floating], density: float) -> Mask:
         values: [n].
         density: above 0 and at most 1; its decimal digits are taken as exact.
     """
-    magnitude = np.abs(values)
-    count = math.ceil(Fraction(repr(density)) * magnitude.size)
-    threshold = np.partition(magnitude, magnitude.size - count)[magnitude.size - count]
-    mask: Mask = magnitude > threshold
-    ties = np.flatnonzero(magnitude == threshold)
-    mask[ties[: count - np.count_nonzero(mask)]] = True
-    return mask
+    return largest(np.abs(values), budget_of(density, values.size))
 
 
 def aggregate(how: Aggregation, own: Vector, mask: Mask, arrivals: Sequence[Arrival]) -> Vector:
@@ -59,18 +55,20 @@ def aggregate(how: Aggregation, own: Vector, mask: Mask, arrivals: Sequence[Arri
     mean: B_i + sum_j w_ij (B_j - B_i), with B_j zero outside its mask: a coordinate that one of
     |M| devices trained shrinks by |M|. count: the weighted mean over the devices whose mask holds
     the coordinate. sum: the plain sum, without weights; where masks collide it grows with every
-    merge, as each starts from the last one's sum.
+    merge, as each starts from the last one's sum. none: the device's own stays as it is.
 
     A coordinate that was sent but lost counts as the device's own value (adds nothing to a sum).
     A device of which nothing arrived does not take part.
 
     Args:
-        how: count, mean or sum.
+        how: count, mean, sum or none.
         own: the device's flat vector, zero outside `mask`.
         mask: the device's mask.
         arrivals: what arrived.
     """
     arrivals = [arrival for arrival in arrivals if arrival.update.coordinates.size]
+    if how == "none":
+        return own.copy()
     if how == "sum":
         total: Vector = own.copy()
         for arrival in arrivals:
@@ -97,7 +95,16 @@ def aggregate(how: Aggregation, own: Vector, mask: Mask, arrivals: Sequence[Arri
 class Masked(Method):
     """Frozen A, masked B.
 
-    `density` is the fraction of B that the mask keeps (the paper's "sparsity rate").
+    `density` is the fraction of B that the mask keeps (the paper's "sparsity rate"), of greatest
+    magnitude, or greatest value with its sign (`keep: signed`, as P1 (13) is printed). The budget
+    of all layers together is met to the entry. `mask_scope: global` takes the largest of all
+    layers; `layer_wise` gives layer l a share of the budget in proportion to n_l I_l^g, at most its
+    n_l entries of B, what is above going to the other layers (P2). I_l is the effective rank of the
+    covariance of the layer's inputs, or `importance: d_in`, its upper bound, which needs no
+    measurement; g is `exponent`.
+
+    `agg` is how B is aggregated, see `aggregate`; `none` keeps each device's own B, as the parts of
+    LoRI's merges are trained apart, and needs `combine: concat`.
     `combine: concat` keeps each device's own B_j and answers with sum_j alpha_j A_j B_j; `linear`
     is the literal (15)/(18): a cluster's aggregated B meets the sum of its members' alpha_j A_j.
     `alpha` weighs the devices in that sum: `one`, or `normalised` to sum 1 over all known devices.
@@ -106,10 +113,23 @@ class Masked(Method):
     """
 
     density: Annotated[float, Field(gt=0, le=1)] = 0.1
+    keep: Literal["magnitude", "signed"] = "magnitude"
+    mask_scope: Literal["global", "layer_wise"] = "global"
+    importance: Literal["effective_rank", "d_in"] = "effective_rank"
+    exponent: Annotated[float, Field(ge=0, le=10)] = 1.0
     warmup_steps: Annotated[int, Field(ge=1)] = 30
     agg: Aggregation = "count"
     combine: Literal["concat", "linear"] = "concat"
     alpha: Literal["one", "normalised"] = "one"
+
+    @model_validator(mode="after")
+    def _parts_are_apart(self) -> Self:
+        if self.agg == "none" and self.combine == "linear":
+            raise ValueError(
+                "expected agg: count, mean or sum with combine: linear, which answers with an "
+                "aggregated B, got none; use combine: concat"
+            )
+        return self
 
     @abstractmethod
     def frozen_a(self, cohort: Cohort, device: int) -> Vector:
@@ -120,7 +140,7 @@ class Masked(Method):
         return False
 
     def scope(self, layout: Layout) -> slice:
-        return slice(layout.size_a, layout.size)
+        return layout.part_b
 
     def start(self, cohort: Cohort, device: int) -> DeviceState:
         layout = cohort.layout
@@ -138,11 +158,42 @@ class Masked(Method):
         state = super().trained(cohort, state, vector)
         if state.trainings > 1:
             return state
-        trainable = np.zeros(cohort.layout.size, dtype=np.bool_)
-        scope = self.scope(cohort.layout)
-        trainable[scope] = top_mask(vector[scope], self.density)
-        kept = np.zeros_like(trainable) if self.restarts() else trainable
+        layout = cohort.layout
+        trainable = self._mask(cohort, vector[layout.part_b])
+        kept = trainable.copy()
+        if self.restarts():
+            kept[layout.part_b] = False
         return replace(state, vector=_pruned(cohort, vector, kept), trainable=trainable)
+
+    def _mask(self, cohort: Cohort, b: NDArray[np.floating]) -> Mask:
+        """Return the mask of a B after its warm-up, [size_b], and the head, [layout.size]."""
+        layout = cohort.layout
+        score = np.abs(b) if self.keep == "magnitude" else b
+        budget = budget_of(self.density, layout.size_b)
+        mask = np.ones(layout.size, dtype=np.bool_)
+        mask[layout.part_a] = False
+        if self.mask_scope == "global":
+            mask[layout.part_b] = largest(score, budget)
+            return mask
+        sizes = np.array([layout.rank * site.d_out for site in layout.sites])
+        counts = apportion(budget, sizes * self._importance(cohort) ** self.exponent, sizes)
+        for where, count in zip(layout.slices_b, counts.tolist(), strict=True):
+            mask[where] = largest(
+                score[where.start - layout.size_a :][: where.stop - where.start], count
+            )
+        return mask
+
+    def _importance(self, cohort: Cohort) -> NDArray[np.float64]:
+        """Return I_l of every layer, [num sites]."""
+        if self.importance == "d_in":
+            return np.array([float(site.d_in) for site in cohort.layout.sites])
+        if cohort.effective_ranks is None:
+            raise LearningError(
+                "learning.method.mask_scope: layer_wise needs the effective rank of each layer's "
+                "inputs, which this pool does not measure; use importance: d_in, or "
+                "mask_scope: global"
+            )
+        return np.array(cohort.effective_ranks)
 
     def update(self, cohort: Cohort, state: DeviceState, round: int) -> Update | None:
         if not self._has_trained(state):
@@ -152,9 +203,8 @@ class Masked(Method):
     def expected(self, cohort: Cohort, state: DeviceState) -> Coordinates:
         if state.trainings:
             return np.flatnonzero(state.trainable)
-        size_b = cohort.layout.size - cohort.layout.size_a
-        random = cohort.draws.generator("expected_mask", state.device).random(size_b)
-        return np.flatnonzero(top_mask(random, self.density)) + cohort.layout.size_a
+        rng = cohort.draws.generator("expected_mask", state.device)
+        return np.flatnonzero(self._mask(cohort, rng.random(cohort.layout.size_b)))
 
     def merge(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
         """Aggregate on the device's own mask; keep what else arrived as `combine` says.
@@ -166,7 +216,10 @@ class Masked(Method):
         members = merged_members(state, arrivals)
         own = np.where(state.trainable, state.vector, np.float32(0))
         merged = aggregate(self.agg, own, state.trainable, arrivals)
-        merged[: cohort.layout.size_a] = state.vector[: cohort.layout.size_a]
+        merged[cohort.layout.part_a] = state.vector[cohort.layout.part_a]
+        if self.agg == "sum":
+            head = cohort.layout.part_head
+            merged[head] = aggregate("mean", own, state.trainable, arrivals)[head]
         if self.combine == "linear":
             known = forget(state.known, members)
             return replace(state, vector=merged, members=members, known=known)
@@ -193,11 +246,20 @@ class Masked(Method):
         return (state.device,) if self.combine == "concat" else state.members
 
     def inference(self, cohort: Cohort, state: DeviceState) -> Adapter:
-        """Return sum over what is known of (sum_{j in members} alpha_j A_j) B, P1 (15)/(18)."""
+        """Return sum over what is known of (sum_{j in members} alpha_j A_j) B, P1 (15)/(18).
+
+        The head is the mean of those that are known, by their numbers of members.
+        """
         experts = self.experts(cohort, state)
         num_known = sum(len(expert.members) for expert in experts)
         alpha = 1.0 if self.alpha == "one" else 1.0 / num_known
-        return concatenate([(expert.adapter, alpha) for expert in experts])
+        answer = concatenate([(expert.adapter, alpha) for expert in experts])
+        heads = [
+            len(expert.members) / num_known * expert.adapter.vector[cohort.layout.part_head]
+            for expert in experts
+        ]
+        answer.vector[answer.layout.part_head] = np.sum(heads, axis=0)
+        return answer
 
     def experts(self, cohort: Cohort, state: DeviceState) -> tuple[Expert, ...]:
         """Return (sum_{j in members} A_j) B of each that is known."""

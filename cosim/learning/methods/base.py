@@ -25,11 +25,17 @@ Coordinates = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Cohort:
-    """What the devices of a run have in common, and can tell from its seed without sending it."""
+    """What the devices of a run have in common, and can tell from its seed without sending it.
+
+    Attributes:
+        effective_ranks: of the covariance of each site's inputs in the base model, [num sites];
+            None where nobody has measured them.
+    """
 
     draws: Draws
     layout: Layout
     num_devices: int
+    effective_ranks: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

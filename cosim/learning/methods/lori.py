@@ -15,7 +15,9 @@ class Lori(Masked):
 
     Resolved: exactly the top `density` of |B| is kept, not what ties with a threshold; every device
     draws an A of its own; the dense run is the device's first training (`warmup_steps`), after
-    which nothing is sent unless `restart` is off. `agg: mean` is P1's literal aggregation.
+    which nothing is sent unless `restart` is off. As published, the devices train apart and their
+    adapters meet at inference: `agg: none`, with `combine: concat`. In P1's sense they are
+    aggregated as sparse_orthogonal's are; `agg: mean` is that paper's literal aggregation.
     """
 
     restart: bool = True

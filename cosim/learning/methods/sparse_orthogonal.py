@@ -15,16 +15,19 @@ from cosim.learning.methods.base import Cohort
 class SparseOrthogonal(Masked):
     """The papers' method.
 
-    `orthogonal: random` draws A_i from N(0, 1/d_in) (the paper prints N(0, 1)); `exact` gives the
-    devices disjoint slices of one QR decomposition per layer, while devices x rank <= d_in.
+    `orthogonal: random` draws A_i from N(0, 1/d_in), `literal` from N(0, 1) as it is printed, so
+    that an A is sqrt(d_in) times as large; `exact` gives the devices disjoint slices of one QR
+    decomposition per layer, while devices x rank <= d_in.
 
-    From the paper: frozen A_i, masked B_i, aggregation (8)/(9), answer (15)/(18). Resolved: the
-    mask is the exact top of |B| after a dense warm-up; `agg: mean` is the literal aggregation,
+    From the papers: frozen A_i, masked B_i, aggregation (8)/(9), answer (15)/(18); of P2, densities
+    by layer. Resolved: the mask is the exact top of |B| after a dense warm-up; `keep: signed` is
+    the literal indicator, `agg: mean` the literal aggregation with the sign by which it converges,
     `combine: linear` with `alpha: one` the literal answer.
     """
 
-    orthogonal: Literal["random", "exact"] = "random"
+    orthogonal: Literal["random", "literal", "exact"] = "random"
 
     def frozen_a(self, cohort: Cohort, device: int) -> Vector:
-        draw = gaussian_a if self.orthogonal == "random" else orthonormal_a
-        return draw(cohort, device)
+        if self.orthogonal == "exact":
+            return orthonormal_a(cohort, device)
+        return gaussian_a(cohort, device, literal=self.orthogonal == "literal")

@@ -16,7 +16,7 @@ from cosim.learning.pool._blocks import Part, cut
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._lora import Stack, stacked, views
 from cosim.learning.pool._optimiser import StackedOptimiser
-from cosim.learning.pool._padding import pack, unpack
+from cosim.learning.ranks import pack, unpack
 from cosim.learning.pool._tokens import Text
 
 

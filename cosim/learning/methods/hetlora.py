@@ -1,0 +1,144 @@
+"""HetLoRA (Cho et al. 2024, arXiv 2401.06432): devices of unequal ranks share one adapter.
+
+As published (figure 2): client k holds the first r_k ranks of the server's adapter (truncation)
+and trains them; its update is padded with zeros to the largest rank, and the server averages with
+weights ||B_k A_k||_F / sum_k ||B_k A_k||_F (sparsity-weighted aggregation). P3's baseline of this
+name lets all train the full rank and send as many of the first ranks as a budget holds.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from cosim.learning.adapter import Adapter, Layout, Mask, Vector
+from cosim.learning.methods._average import Averaged, average, in_order
+from cosim.learning.methods._budget import rank_coordinates, whole_ranks
+from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState
+
+Rank = Annotated[int, Field(ge=1, le=1024)]
+
+
+class Hetlora(Averaged):
+    """Sends the first ranks: of A the first rows, of B the first columns, and the head.
+
+    `sense: published`: device i has rank `ranks[i mod len(ranks)]`; the largest of them is `rank`,
+    and the scale is that of all. The device's own adapter and each arrival count, head and all, by
+    their weight times the norm of their product. Ranks beyond the sender's are zero in its update,
+    and those beyond the receiver's are cut off. A device that has never trained holds all ranks, as
+    a server does. Ranks stay as they are: the paper's self-pruning of ranks is left out.
+
+    `sense: p3`: every device trains `rank` ranks, and sends the floor(density rank) first of them;
+    of the rest the receiver keeps its own.
+    """
+
+    sense: Literal["published", "p3"] = "published"
+    ranks: Annotated[tuple[Rank, ...], Field(min_length=1)] = (2, 4, 8)
+    density: Annotated[float, Field(gt=0, le=1)] = 0.25
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rank_is_the_largest(cls, data: Any) -> Any:
+        """Take `rank` from `ranks` where it is not given."""
+        if not isinstance(data, Mapping) or "rank" in data or data.get("sense") == "p3":
+            return data
+        ranks = data.get("ranks")
+        if isinstance(ranks, tuple) and ranks and all(isinstance(each, int) for each in ranks):
+            return {**data, "rank": max(ranks)}
+        return data
+
+    @model_validator(mode="after")
+    def _ranks_fit(self) -> Self:
+        if self.sense == "published" and max(self.ranks) != self.rank:
+            raise ValueError(
+                f"expected the largest of ranks, {max(self.ranks)}, as rank, got {self.rank}; "
+                f"leave `rank` out"
+            )
+        if self.sense == "p3" and whole_ranks(self.rank, self.density) == 0:
+            raise ValueError(
+                f"expected a density that holds at least one of {self.rank} ranks, "
+                f"1/{self.rank}, got {self.density}"
+            )
+        return self
+
+    def ranks_of(self, device: int) -> int:
+        """Return how many ranks a device sends (published: and holds)."""
+        if self.sense == "p3":
+            return whole_ranks(self.rank, self.density)
+        return self.ranks[device % len(self.ranks)]
+
+    def start(self, cohort: Cohort, device: int) -> DeviceState:
+        state = super().start(cohort, device)
+        if self.sense == "published":
+            state.trainable[:] = self._held(cohort.layout, device)
+        return state
+
+    def training(self, cohort: Cohort, state: DeviceState) -> tuple[Adapter, Mask]:
+        vector = state.vector
+        if self.sense == "published":
+            vector = np.where(state.trainable, vector, np.float32(0))
+        return Adapter(cohort.layout, vector, self.scale), state.trainable
+
+    def sent(self, cohort: Cohort, state: DeviceState, round: int) -> Coordinates:
+        return rank_coordinates(cohort.layout, self.ranks_of(state.device))
+
+    def told(self, cohort: Cohort, state: DeviceState, round: int) -> Coordinates:
+        if state.trainings == 0:
+            return self.shared(cohort.layout)
+        return self.sent(cohort, state, round)
+
+    def background(self, cohort: Cohort, state: DeviceState) -> Vector:
+        if self.sense == "p3":
+            return self.first_vector(cohort, state.device)
+        return super().background(cohort, state)
+
+    def mixed(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Vector:
+        if self.sense == "p3":
+            return average(state.vector, arrivals)
+        mean = norm_weighted(cohort.layout, state.vector, arrivals)
+        return np.where(state.trainable, mean, np.float32(0)) if state.trainings else mean
+
+    def _held(self, layout: Layout, device: int) -> Mask:
+        mask = np.zeros(layout.size, dtype=np.bool_)
+        mask[rank_coordinates(layout, self.ranks_of(device))] = True
+        return mask
+
+
+def norm_weighted(layout: Layout, own: Vector, arrivals: Sequence[Arrival]) -> Vector:
+    """Return the mean of the own and the arrivals' vectors, weighted by weight times norm.
+
+    What was never sent is zero (padding); what was sent but lost is the device's own. Where all
+    products are zero, the weights alone count.
+    """
+    arrivals = in_order(arrivals)
+    vectors = [own.astype(np.float64)]
+    for arrival in arrivals:
+        padded = np.zeros(layout.size)
+        padded[arrival.sent] = own[arrival.sent]
+        padded[arrival.update.coordinates] = arrival.update.values
+        vectors.append(padded)
+    given = [arrival.weight for arrival in arrivals]
+    weights = np.array([1.0 - sum(given), *given])
+    norms = np.array([product_norm(layout, vector) for vector in vectors])
+    weighted = weights * norms
+    if weighted.sum() > 0:
+        weights = weighted / weighted.sum()
+    mean = sum(weight * vector for weight, vector in zip(weights, vectors, strict=True))
+    return np.asarray(mean, dtype=np.float32)
+
+
+def product_norm(layout: Layout, vector: NDArray[np.floating]) -> float:
+    """Return ||B A||_F over all sites, from the r x r Gram matrices of the factors.
+
+    Args:
+        layout: where each site's factors are.
+        vector: [layout.size].
+    """
+    squared = 0.0
+    flat = vector.astype(np.float64)
+    for site in range(len(layout.sites)):
+        a, b = layout.a(flat, site), layout.b(flat, site)  # type: ignore[arg-type]
+        squared += float(np.sum((b.T @ b) * (a @ a.T)))
+    return float(np.sqrt(max(squared, 0.0)))

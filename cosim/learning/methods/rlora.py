@@ -1,0 +1,38 @@
+"""RLoRA in P3's sense: random coordinates of a dense training are sent (arXiv 2505.00333).
+
+The baseline that tells what the choice of coordinates is worth: as many as the others send, chosen
+by chance, anew for every device and round.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from cosim.learning.adapter import Vector
+from cosim.learning.methods._average import Averaged
+from cosim.learning.methods._budget import at_random
+from cosim.learning.methods.base import Cohort, Coordinates, DeviceState
+
+
+class Rlora(Averaged):
+    """Trains all of A and B; sends exactly ceil(density n) of their n coordinates, and the head.
+
+    A coordinate that was not sent counts as the receiver's own, so a server that holds the last
+    broadcast adds w_j times the movements that were sent, as P3 has it. A device keeps what it has
+    learned and not sent. Gateways tell as many coordinates; of the rest, other clusters know the
+    common start. Those who know the seed could tell the coordinates from device and round.
+    """
+
+    density: Annotated[float, Field(gt=0, le=1)] = 0.25
+
+    def sent(self, cohort: Cohort, state: DeviceState, round: int) -> Coordinates:
+        return at_random(cohort, self.density, "random_update", state.device, round)
+
+    def told(self, cohort: Cohort, state: DeviceState, round: int) -> Coordinates:
+        return at_random(cohort, self.density, "random_exchange", state.device, round)
+
+    def background(self, cohort: Cohort, state: DeviceState) -> Vector:
+        return self.first_vector(cohort, state.device)
+
+    def expected(self, cohort: Cohort, state: DeviceState) -> Coordinates:
+        return at_random(cohort, self.density, "expected_mask", state.device)
