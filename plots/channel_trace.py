@@ -14,6 +14,7 @@ from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
 from cosim.results.run import Run
 from cosim.units import Seconds
+from cosim.world.fading.base import Fading
 from cosim.world.world import World
 from plots import style
 
@@ -75,7 +76,11 @@ class ChannelTrace(Figure):
             axes.set_xlabel("Simulated time (s)")
             axes.set_ylabel(f"Gain of link {src}\u2013{dst} (dB)")
             axes.grid(visible=True)
-            style.tag(axes, _note(doppler_hz, distance_m, world.carrier_hz), "lower left")
+            note = f"{_range(distance_m)} m apart"
+            if _follows_motion(run.scenario.channel.fading):
+                carrier = f"{world.carrier_hz / 1e9:g} GHz"
+                note = f"$f_\\mathrm{{D}}$ = {_range(doppler_hz)} Hz at {carrier}, {note}"
+            style.tag(axes, note, "lower left")
             style.legend_above(axes, columns=2)
             data = {"t_s": t_s, "gain_db": gain_db, "mean_gain_db": mean_db}
             data |= {"doppler_hz": doppler_hz, "distance_m": distance_m}
@@ -105,9 +110,9 @@ def _default_s(world: World, src: int, dst: int, start_s: float) -> float:
     return power * max(step for step in (1, 2, 5) if step * power <= length_s * (1 + 1e-9))
 
 
-def _note(doppler_hz: Floats, distance_m: Floats, carrier_hz: float) -> str:
-    shift = f"$f_\\mathrm{{D}}$ = {_range(doppler_hz)} Hz at {carrier_hz / 1e9:g} GHz"
-    return f"{shift}, {_range(distance_m)} m apart"
+def _follows_motion(fading: Fading) -> bool:
+    """Return whether fading is the faster the larger the Doppler shift is."""
+    return fading.sample_interval_s(10.0) != fading.sample_interval_s(20.0)
 
 
 def _range(values: Floats) -> str:

@@ -31,7 +31,8 @@ class PlanView:
         mean_gain: linear power gain of each pair, averaged over fading, [E].
         max_power_w: transmit power limit of each device, [N].
         noise_w_per_hz: noise density at each device as a receiver, N0 F, [N].
-        bandwidth_hz: the band that a domain shares.
+        bandwidth_hz: the band that a domain shares, guard bands left out. It is taken as one that
+            can be cut anywhere, also where it has resource blocks.
         shared_by: `per_transmitter` (a device's outgoing links share the band), `per_cluster` or
             `per_cell` (all links of a cluster do; of a cell no more is known before it is planned).
         rate: the rate model of the links.

@@ -57,6 +57,23 @@ def num_blocks(bandwidth_hz: float, subcarrier_spacing_hz: float) -> int:
     return fitting
 
 
+def blocks_of_band(
+    bandwidth_hz: float, subcarrier_spacing_hz: float, count: int | None = None
+) -> tuple[int, float]:
+    """Return how many blocks are used of a band, and their width together, guard bands left out.
+
+    Args:
+        bandwidth_hz: of the channel.
+        subcarrier_spacing_hz: a block is 12 subcarriers.
+        count: blocks to use; None for all that the channel has.
+
+    Raises:
+        ValueError: as `num_blocks`.
+    """
+    used = count or num_blocks(bandwidth_hz, subcarrier_spacing_hz)
+    return used, used * block_width_hz(subcarrier_spacing_hz)
+
+
 def _whole(value: float) -> float:
     """Return a value that is a whole number up to rounding as just that; others as they are."""
     nearest = round(value)

@@ -76,7 +76,9 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Drawing:
     if figure.needs_packets:
         for run in runs:
             if run.packets.empty:
-                raise FigureError(f"run {run.path} recorded no packets; set `record.packets: true`")
+                was_asked_for = run.scenario.record.packets
+                remedy = "nothing was sent" if was_asked_for else "set `record.packets: true`"
+                raise FigureError(f"run {run.path} recorded no packets; {remedy}")
     return figure.draw(runs)
 
 

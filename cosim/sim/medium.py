@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from cosim.radio.arq import attempts_allowed
 from cosim.radio.budget import noise_density_w_per_hz
-from cosim.radio.resource_blocks import block_width_hz, num_blocks, offsets_hz
+from cosim.radio.resource_blocks import blocks_of_band, offsets_hz
 from cosim.rng import Draws
 from cosim.scenario.tree import Link, Radio, Spectrum, Transport
 from cosim.sim.admission import Admission, Request
@@ -45,6 +45,7 @@ class Medium:
         transport: retries, queues, engine.
         draws: the random numbers of losses.
         aired: called with a sending whose round has left the air by itself; its `airing` is set.
+        dropped: called with a sending whose queue is full.
         record: whether the times of packets will be asked for.
         on_transmit: called with a device and the change of the number of flows that it sends.
         on_receive: called with a device and the change of the number of flows that it receives.
@@ -64,6 +65,7 @@ class Medium:
         draws: Draws,
         *,
         aired: Callable[[Sending], None],
+        dropped: Callable[[Sending], None],
         record: bool,
         on_transmit: Callable[[int, int], None] | None,
         on_receive: Callable[[int, int], None] | None,
@@ -79,6 +81,7 @@ class Medium:
         self._has_interference = spectrum.interference == "co_channel"
         self._draws = draws
         self._aired = aired
+        self._dropped = dropped
         self._on_transmit = on_transmit
         self._on_receive = on_receive
         self._max_attempts = attempts_allowed(transport.reliability, transport.max_attempts)
@@ -100,6 +103,7 @@ class Medium:
         )
         self._domains = Domains(spectrum.domain, world, len(radios), is_base)
         self._admission = Admission(
+            env,
             len(radios),
             half_duplex=spectrum.duplex == "half",
             parallel=transport.parallel,
@@ -113,12 +117,11 @@ class Medium:
         """See `Network.set_clusters`."""
         self._domains.set_clusters(cluster)
 
-    def has_room(self, sending: Sending) -> bool:
-        """Return whether a sending may go on the air, or there is room for it in its queue."""
-        return self._admission.is_open or self._admission.has_room(self._request(sending))
-
     def ask(self, sending: Sending) -> None:
-        """Put a sending's present round on the air, now or when its queue lets it."""
+        """Put a sending's present round on the air, now or when its queue lets it.
+
+        One whose queue is full is dropped, but never after its first round.
+        """
         if self._admission.is_open:
             self._go(sending)
         else:
@@ -175,8 +178,9 @@ class Medium:
 
     def _request(self, sending: Sending) -> Request:
         receivers = [sending.payloads[number].dst for number in sending.open_receivers()]
+        drop = partial(self._dropped, sending) if sending.round == 0 else None
         go = partial(self._go, sending)
-        return Request(sending.src, receivers, sending.num_bytes, go)
+        return Request(sending.number, sending.src, receivers, sending.num_bytes, go, drop)
 
     def _go(self, sending: Sending) -> None:
         sending.members = sending.open_receivers()
@@ -238,11 +242,10 @@ class Medium:
 
 def _air(world: World, spectrum: Spectrum, link: Link, invariants: Invariants | None) -> Air:
     """Return what links are like on a spectrum, whose guard bands its resource blocks leave out."""
-    bandwidth_hz, blocks, block_offsets_hz = spectrum.bandwidth_hz, spectrum.resource_blocks, None
-    count = None
+    bandwidth_hz, blocks = spectrum.bandwidth_hz, spectrum.resource_blocks
+    count, block_offsets_hz = None, None
     if blocks is not None:
-        count = blocks.count or num_blocks(bandwidth_hz, blocks.spacing_hz)
-        bandwidth_hz = count * block_width_hz(blocks.spacing_hz)
+        count, bandwidth_hz = blocks_of_band(bandwidth_hz, blocks.spacing_hz, blocks.count)
         if world.is_selective:
             block_offsets_hz = offsets_hz(count, blocks.spacing_hz)
     return Air(

@@ -92,6 +92,7 @@ class Network:
             transport,
             draws,
             aired=self._aired,
+            dropped=self._dropped,
             record=on_packets is not None,
             on_transmit=on_transmit,
             on_receive=on_receive,
@@ -200,8 +201,6 @@ class Network:
             sending.flow = self._medium.flow(sending)
             sending.airing = Airing.nothing(sending.flow, now_s)
             self._await_arrival(sending)
-        elif not self._medium.has_room(sending):
-            self._close_all(sending, "dropped", now_s)
         else:
             self._medium.ask(sending)
         return tuple(transfers)
@@ -250,6 +249,10 @@ class Network:
             acknowledged.callbacks = [lambda _: self._next_round(sending)]
         else:
             self._await_arrival(sending)
+
+    def _dropped(self, sending: Sending) -> None:
+        """A sending has found its queue full."""
+        self._close_all(sending, "dropped", self._env.now)
 
     def _has_another_round(self, sending: Sending) -> bool:
         """Return whether a round that has left the air is not the last."""

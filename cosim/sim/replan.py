@@ -14,6 +14,7 @@ from cosim.planning.triggers.base import Trigger, TriggerView
 from cosim.planning.view import Plan, PlanView
 from cosim.radio.budget import noise_density_w_per_hz
 from cosim.radio.packets import on_air_bits
+from cosim.radio.resource_blocks import blocks_of_band
 from cosim.rng import Draws
 from cosim.scenario.tree import DeviceGroup, Scenario
 from cosim.units import dbm_to_watts
@@ -65,6 +66,14 @@ class Replanner:
             scenario.spectrum.noise_density_dbm_per_hz,
             [radio.noise_figure_db for radio in radios],
         )
+        self._bandwidth_hz, blocks = (
+            scenario.spectrum.bandwidth_hz,
+            scenario.spectrum.resource_blocks,
+        )
+        if blocks is not None:
+            _, self._bandwidth_hz = blocks_of_band(
+                self._bandwidth_hz, blocks.spacing_hz, blocks.count
+            )
         self._planner: Planner = scenario.topology.planner
         self._triggers: tuple[Trigger, ...] = scenario.topology.triggers
         self._newest: Plan | None = None
@@ -140,7 +149,7 @@ class Replanner:
             mean_gain=self._world.mean_gain(low, high, now_s),
             max_power_w=self._max_power_w,
             noise_w_per_hz=self._noise_w_per_hz,
-            bandwidth_hz=scenario.spectrum.bandwidth_hz,
+            bandwidth_hz=self._bandwidth_hz,
             shared_by=scenario.spectrum.domain,
             rate=scenario.link.rate,
             payload_bits=self._air_bits(forecast.update_bits),

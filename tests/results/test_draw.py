@@ -8,6 +8,7 @@ from synthetic import make_run
 from cosim.plugin import find
 from cosim.results.draw import default_out_dir, draw, draw_figures, main
 from cosim.results.figure import Drawing, Figure, FigureError
+from cosim.scenario.load import loads
 
 
 class Paper:
@@ -124,8 +125,13 @@ def test_one_that_cannot_be_drawn_keeps_none_from_it(two, tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_figure_of_packets_says_how_to_record_them(two):
-    with pytest.raises(FigureError, match=r"recorded no packets; set `record\.packets: true`"):
+@pytest.mark.parametrize(
+    ("asked_for", "remedy"), [(False, "set `record.packets: true`"), (True, "nothing was sent")]
+)
+def test_a_figure_of_packets_says_why_there_are_none(two, monkeypatch, asked_for, remedy):
+    scenario = loads(f"record: {{packets: {str(asked_for).lower()}}}").scenario
+    monkeypatch.setattr(type(two[0]), "scenario", scenario)
+    with pytest.raises(FigureError, match=f"recorded no packets; {remedy}"):
         draw(Packets(), two[:1])
 
 

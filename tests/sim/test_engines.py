@@ -297,6 +297,31 @@ def test_engines_agree_on_ties(name, error):
     assert_same(*runs)
 
 
+@pytest.mark.parametrize("rule", ["equal", {"kind": "delay_equalising", "slot": "5 ms"}])
+@pytest.mark.parametrize("setting", [{"spectrum": {"duplex": "half"}}, {"parallel": 1}])
+@pytest.mark.parametrize("seed", range(4))
+def test_engines_agree_on_who_goes_next_where_many_end_at_once(rule, setting, seed):
+    """All to all, again and again: what is sent by one device ends at one instant."""
+    rng = np.random.default_rng(seed)
+    pairs = [(i, j) for i in range(NUM_DEVICES) for j in range(i + 1, NUM_DEVICES)]
+    channel = {"gains": {ends: rng.uniform(1e-13, 1e-11, 1).tolist() for ends in pairs}}
+    script = [
+        (t_s, "send", (i, j), 2500, 0.2)
+        for t_s in (0.0, 0.05)
+        for i in range(NUM_DEVICES)
+        for j in range(NUM_DEVICES)
+        if i != j
+    ]
+    spectrum = {"rule": rule} | setting.get("spectrum", {})
+    options = {"max_attempts": 5, "error": {"kind": "fixed", "rate": 0.5}, "deadline": "2 s"}
+    options |= setting | {"spectrum": spectrum, "radios": [Radio(tx_power_dbm=40.0)] * NUM_DEVICES}
+    runs = [
+        play(engine, channel, options, script, 5.0) for engine in ("packet_train", "per_packet")
+    ]
+    assert_same(*runs)
+    assert any(packets.start_s[0] > 0.01 for packets in runs[0].packets)  # some did wait
+
+
 @pytest.mark.parametrize(
     "error", [{"kind": "fixed", "rate": 0.1}, LogisticError(), LogisticError(middle=30.0)]
 )

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from network_helpers import BOTH, FAST, NO_HEADER, NOISE_W, Run, TableWorld, ThresholdError, Turns
 
+from cosim.scenario.tree import Radio
+
 CO_CHANNEL = {"interference": "co_channel"}
 POWER_W = 0.2
 # 0 -> 1 and 2 -> 3 are the links; 2 is heard at 1 and 0 at 3.
@@ -208,4 +210,46 @@ def test_an_interferer_on_the_move_is_followed_by_a_link_that_stands(engine):
     run.env.run(until=0.0035)
     run.network.finish()
     served = 0.002 * rate_bps(8e-12) + 0.0015 * rate_bps(8e-12, POWER_W * 4e-12)
+    assert run.flow(1).air_bits == pytest.approx(served, rel=1e-9)
+
+
+@BOTH
+@pytest.mark.parametrize("near_weight", [3.0, 1 / 3])
+def test_turns_on_blocks_count_each_flow_by_its_own(engine, near_weight):
+    """Two flows take turns on one block: 0 -> 1 hears 2 and 4 in proportion to their shares."""
+    gains = {(0, 1): [8e-12], (2, 3): [5e-12], (4, 5): [5e-12], (1, 2): [2e-12], (1, 4): [1e-12]}
+    near, far = Radio(tx_power_dbm=40.0, sharing_weight=near_weight), Radio(tx_power_dbm=40.0)
+    spectrum = CO_CHANNEL | {"rule": "weighted", "domain": "per_cluster"}
+    spectrum |= {"resource_blocks": {"count": 1}}
+    run = Run(TableWorld(6, gains), engine=engine, spectrum=spectrum,
+              radios=[far, far, near, far, far, far], **NO_HEADER)  # fmt: skip
+    run.network.set_clusters([0, 0, 1, 1, 1, 1])
+    for src, num_bytes in ((2, 1_000_000), (4, 1_000_000), (0, 1000)):
+        run.send(src, src + 1, num_bytes, POWER_W)
+    run.env.run(until=0.1)
+    part = near_weight / (near_weight + 1)
+    heard_w = POWER_W * (part * 2e-12 + (1 - part) * 1e-12)
+    noise_w = NOISE_W / 10e6 * 180e3
+    rate = 180e3 * math.log2(1 + POWER_W * 8e-12 / (noise_w + heard_w))
+    assert run.flow(2).end_s == pytest.approx(8000 / rate, rel=1e-9)
+
+
+@BOTH
+def test_turns_that_change_are_heard_at_once(engine):
+    """One flow has the block to itself, then shares it with a deaf one of another device."""
+    gains = {(0, 1): [8e-12], (2, 3): [5e-12], (1, 2): [2e-12], (4, 5): [5e-12]}
+    spectrum = CO_CHANNEL | {"domain": "per_cluster", "resource_blocks": {"count": 1}}
+    run = Run(TableWorld(6, gains), engine=engine, spectrum=spectrum, **NO_HEADER)
+    run.network.set_clusters([0, 0, 1, 1, 1, 1])
+    run.send(2, 3, 1_000_000, POWER_W)
+    run.send(0, 1, 1_000_000, POWER_W)
+    run.at(0.01, lambda: run.send(4, 5, 1_000_000, POWER_W))
+    run.env.run(until=0.03)
+    run.network.finish()
+    noise_w = NOISE_W / 10e6 * 180e3
+
+    def rate(heard_w):
+        return 180e3 * math.log2(1 + POWER_W * 8e-12 / (noise_w + heard_w))
+
+    served = 0.01 * rate(POWER_W * 2e-12) + 0.02 * rate(POWER_W * 1e-12)
     assert run.flow(1).air_bits == pytest.approx(served, rel=1e-9)

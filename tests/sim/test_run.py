@@ -79,6 +79,19 @@ def test_a_device_without_neighbours_trains_alone_and_the_round_goes_on(run_netw
     assert (run.rounds.num_clusters == 4).all()
 
 
+@pytest.mark.parametrize("blocks", [None, {"count": 5}, {}])
+def test_a_plan_foresees_the_delay_on_the_band_that_is_used(run_network, blocks):
+    """Two devices, a channel that does not change: what is planned is what happens."""
+    run = run_network(
+        devices=({"count": 2, "mobility": {"kind": "static"}},),
+        spectrum={"bandwidth": "5 MHz", "resource_blocks": blocks},
+        link={"rate": "shannon"},
+        duration="1 rounds",
+    )
+    delay_s = (run.flows.end_s - run.flows.start_s).to_numpy()
+    np.testing.assert_allclose(delay_s, run.links.predicted_delay_s.to_numpy()[:2], rtol=1e-9)
+
+
 def test_rounds_that_take_no_time_are_told(run_network):
     """Alone in its cluster, with a training that is over at once."""
     pool = {"kind": "none", "payload": "80 kbit", "density": 0.1, "flops": 0.0}

@@ -9,8 +9,9 @@ share: its SNR is sinr / s. Where the band has resource blocks, a share of less 
 block for some of the time, its duty: it then has the SNR of a block, its rate is that of a block
 times the duty, and it radiates for as long. Turns are so short that only their mean counts.
 
-The power of an interferer is spread over the whole band on average, whatever its share is, and also
-while its rate is 0; where flows take turns, it is the average over the flows of its domain.
+The power of an interferer is spread over the whole band on average, whatever its share is, and
+weighed by the part of the time in which it has its turn. A rate of 0 is not foreseen: a flow that
+waits for a better channel disturbs as if it sent.
 
 Arrays have the axes [R, K, C]: receivers, channel samples, resource blocks (C = 1 where the channel
 is flat over the band).
@@ -162,14 +163,6 @@ class Air:
         self.invariants = invariants
         self._num_blocks = num_blocks
         self._block_offsets_hz = block_offsets_hz
-        self._num_flows: dict[int, int] = {}  # of each domain
-
-    def set_num_flows(self, domain: int, num_flows: int) -> None:
-        """Say how many flows are on the air in a domain."""
-        if num_flows:
-            self._num_flows[domain] = num_flows
-        else:
-            self._num_flows.pop(domain, None)
 
     def gains(self, flow: Flow, src: int, first: int, num: int) -> Floats:
         """Return the gain from `src` to a flow's receivers at its samples, [R, num, C].
@@ -195,23 +188,18 @@ class Air:
         return read[0][np.newaxis] if len(read) == 1 else np.stack(read)
 
     def interference_w(self, flow: Flow) -> dict[int, float]:
-        """Return the power of each transmitter that disturbs a flow."""
+        """Return the power of each transmitter that disturbs a flow, averaged over its turns."""
         power_w: dict[int, float] = {}
         for other in flow.interferers:
-            on_average_w = other.power_w * self._activity(self._num_flows[other.domain])
-            power_w[other.src] = power_w.get(other.src, 0.0) + on_average_w
+            power_w[other.src] = power_w.get(other.src, 0.0) + other.power_w * other.duty
         return power_w
 
-    def takes_turns(self, domain: int) -> bool:
-        """Return whether the flows of a domain, or one more, take turns."""
-        num_flows = self._num_flows.get(domain, 0)
-        return self.rule.exclusive or (self._num_blocks or math.inf) <= num_flows
+    def duty(self, num_flows: int) -> float:
+        """Return the part of the time in which each of a domain's flows is on, on average.
 
-    def _activity(self, num_flows: int) -> float:
-        """Return the fraction of the time in which each of a domain's flows is on, on average.
-
-        Where a rule gives each of C blocks that fade by themselves to any of F flows, a flow has
-        one or more with probability 1 - (1 - 1/F)^C.
+        It is for rules with slots, which know no more in advance. Where a rule gives each of C
+        blocks that fade by themselves to any of F flows, a flow has one or more with probability
+        1 - (1 - 1/F)^C.
         """
         if self.rule.exclusive:
             num_fading = 1 if self._block_offsets_hz is None else len(self._block_offsets_hz)
@@ -315,7 +303,7 @@ class Air:
         remaining_bits: Callable[[], Floats],
         memory: Floats,
     ) -> Division:
-        """Divide a domain's band.
+        """Divide a domain's band; where that is for longer than a slot, set the flows' duties.
 
         Args:
             flows: F of them.
@@ -379,4 +367,14 @@ class Air:
                 shares = deal(blocks, self._num_blocks)
         if self.invariants is not None:
             self.invariants.shares(shares, len(flows))
+        if self.rule.slot_s is None:
+            for flow, share in zip(flows, shares, strict=True):
+                flow.duty = self._mean_duty(float(share.mean()))
         return Division(shares, division.memory)
+
+    def _mean_duty(self, share: float) -> float:
+        """Return the part of the time in which a share of the band is held."""
+        if share <= 0.0:
+            return 0.0
+        _, duty = self._when_on(share)
+        return float(duty)

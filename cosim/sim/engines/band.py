@@ -31,7 +31,7 @@ class Band:
     Args:
         env: the event loop.
         engine: told of changes.
-        air: told of the number of flows in each domain.
+        air: what the flows of a domain may radiate at once, and how often.
         max_power_w: greatest transmit power of each device.
         reach_m: a flow disturbs the receivers of other domains that are at most this far from its
             transmitter when the later of the two goes on the air; None without interference.
@@ -131,10 +131,6 @@ class Band:
     def _change(self, flow: Flow) -> None:
         self._changed[flow.domain] = None
         self._senders[flow.src] = None
-        self._air.set_num_flows(flow.domain, len(self._flows[flow.domain]))
-        # Where flows take turns, one more or less changes what all of its domain radiate.
-        if self._reach_m is not None and self._air.takes_turns(flow.domain):
-            self._disturb(self._flows[flow.domain])
         self._disturb((flow,))
         self._refresh_soon()
 
@@ -170,14 +166,32 @@ class Band:
 
     def _refresh(self, _: simpy.Event) -> None:
         self._is_refresh_due = False
+        if self._invariants is not None:
+            self._invariants.time(self._env.now)
         senders, self._senders = self._senders, {}
         for src in senders:
             self._divide_power(src)
         changed, self._changed = self._changed, {}
+        for domain in changed:
+            self._divide_band(domain)
+        # All who hear what has changed by now.
         disturbed, self._disturbed = self._disturbed, {}
-        if self._invariants is not None:
-            self._invariants.time(self._env.now)
         for domain in {**changed, **disturbed}:
             flows = tuple(self._flows.get(domain, ()))
             if flows:
-                self._engine.refresh(domain, flows, divide=domain in changed)
+                self._engine.refresh(domain, flows)
+
+    def _divide_band(self, domain: int) -> None:
+        """Divide a domain's band anew, and tell who hears its flows if their turns change."""
+        flows = tuple(self._flows.get(domain, ()))
+        if not flows:
+            return
+        before = [flow.duty for flow in flows]
+        if self._air.rule.slot_s is not None:
+            duty = self._air.duty(len(flows))
+            for flow in flows:
+                flow.duty = duty
+        self._engine.divide(domain, flows)
+        for flow, duty in zip(flows, before, strict=True):
+            if flow.duty != duty:
+                self._disturb((flow,))

@@ -86,14 +86,19 @@ class Engine(ABC):
         """Take a flow of at least one packet; it has no share yet."""
 
     @abstractmethod
-    def refresh(self, domain: int, flows: Sequence[Flow], divide: bool) -> None:
+    def divide(self, domain: int, flows: Sequence[Flow]) -> None:
+        """Divide a domain's band among these flows, all that are on the air in it, from now on.
+
+        `refresh` follows for this domain, when the bands of all domains are divided.
+        """
+
+    @abstractmethod
+    def refresh(self, domain: int, flows: Sequence[Flow]) -> None:
         """Go on with these flows, all that are on the air in `domain`, as things are now.
 
         Args:
             domain: whose band they share.
             flows: in the order of their starts.
-            divide: whether flows have started or ended, so that the band is to be divided again;
-                otherwise only the interference has changed.
         """
 
     @abstractmethod

@@ -77,6 +77,7 @@ class Flow:
             has the packet, [R, num]; None for a flow that is sent for the first time. Given only
             where a packet may use one attempt.
         interferers: flows of other domains whose power reaches a receiver.
+        duty: part of the time in which it radiates, on average, as others hear it.
         power_scale: what part of the wanted power it has, where its device sends several flows
             that together would be more than the device's greatest power.
     """
@@ -95,6 +96,7 @@ class Flow:
     weight: float = 1.0
     held_snr: Floats | None = None
     interferers: dict["Flow", None] = field(default_factory=dict)
+    duty: float = 1.0
     power_scale: float = 1.0
 
     @property

@@ -87,24 +87,34 @@ class PacketTrain(Engine):
             domain = self._domains[number] = _Domain(timer)
         domain.trains[flow] = train
 
-    def refresh(self, domain: int, flows: Sequence[Flow], divide: bool) -> None:
+    def divide(self, domain: int, flows: Sequence[Flow]) -> None:
+        """See `Engine.divide`."""
+        trains = self._stop(flows)
+        if self.air.rule.slot_s is None:
+            self._divide(trains, self.env.now)
+            return
+        for train in trains:
+            train.remaining_bits = self._remaining_bits(train)
+
+    def refresh(self, domain: int, flows: Sequence[Flow]) -> None:
         """See `Engine.refresh`."""
+        now_s = self.env.now
+        trains = self._stop(flows)
+        if self.air.rule.slot_s is not None:
+            self._predict_slots(self._domains[domain], now_s)
+        else:
+            for train in trains:
+                self._predict(train, self._look(train, now_s), train.share)
+        self._arm(domain)
+
+    def _stop(self, flows: Sequence[Flow]) -> list[Train]:
+        """Settle what these flows were served until now."""
         now_s = self.env.now
         trains = [self._trains[flow] for flow in flows]
         for train in trains:
             train.expect_change(now_s)
             self._settle(train, now_s)
-        if self.air.rule.slot_s is not None:
-            if divide:
-                for train in trains:
-                    train.remaining_bits = self._remaining_bits(train)
-            self._predict_slots(self._domains[domain], now_s)
-        else:
-            if divide:
-                self._divide(trains, now_s)
-            for train in trains:
-                self._predict(train, self._look(train, now_s), train.share)
-        self._arm(domain)
+        return trains
 
     def progress(self, flow: Flow) -> Airing:
         """See `Engine.progress`."""

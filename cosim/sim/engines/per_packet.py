@@ -174,21 +174,31 @@ class PerPacket(Engine):
         course = _Course(flow, self.air, self.env.now, timer)
         self._courses[flow] = course
 
-    def refresh(self, domain: int, flows: Sequence[Flow], divide: bool) -> None:
+    def divide(self, domain: int, flows: Sequence[Flow]) -> None:
+        """See `Engine.divide`."""
+        courses = self._stop(flows)
+        for course in courses:
+            course.remaining_at_change = course.remaining_bits_of_all
+        if self.air.rule.slot_s is None:
+            self._divide(domain, courses)
+
+    def refresh(self, domain: int, flows: Sequence[Flow]) -> None:
         """See `Engine.refresh`."""
+        courses = self._stop(flows)
+        if self.air.rule.slot_s is not None:
+            self._divide(domain, courses)
+        for course in courses:
+            self._go_on(course)
+
+    def _stop(self, flows: Sequence[Flow]) -> list[_Course]:
+        """Book what these flows were served until now, and let the channel change if it does."""
         courses = [self._courses[flow] for flow in flows]
         now_s = self.env.now
         for course in courses:
             self._serve(course)
             if course.next_sample_s <= now_s + tolerance_s(now_s):  # its event may come after this
                 self._next_sample(course)
-        if divide:
-            for course in courses:
-                course.remaining_at_change = course.remaining_bits_of_all
-        if divide or self.air.rule.slot_s is not None:
-            self._divide(domain, courses)
-        for course in courses:
-            self._go_on(course)
+        return courses
 
     def progress(self, flow: Flow) -> Airing:
         """See `Engine.progress`."""
