@@ -4,6 +4,7 @@ Learning hands the network a `Payload` and says how long its training takes (`Tr
 The network hands learning a `Delivery`. Either half can be replaced without the other noticing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +19,8 @@ class Payload:
     """One model update on its way to one receiver, as the network sees it.
 
     The network cuts it into packets of `segment_bytes` (the last may be shorter). Packet i
-    carries the bytes `body[i * segment_bytes : (i + 1) * segment_bytes]`.
+    carries the bytes `body[i * part_bytes : (i + 1) * part_bytes]`, and padding if that is less
+    than its size.
 
     Attributes:
         kind: what it is for, `update` (inside a cluster) or `exchange` (between clusters).
@@ -27,7 +29,9 @@ class Payload:
         round: the round it belongs to.
         num_bytes: application bytes to send, at least 0.
         segment_bytes: application bytes per packet, at least 1.
-        body: the encoded bytes; empty when there is no learning behind the network.
+        body: the encoded bytes: `num_bytes`, or less and evenly cut where the payload stands for a
+            larger one; empty when there is no learning behind the network.
+        lists: what the receiver holds and the body refers to by number; none of it is sent.
     """
 
     kind: str
@@ -37,11 +41,18 @@ class Payload:
     num_bytes: int
     segment_bytes: int
     body: bytes = field(default=b"", repr=False)
+    lists: Mapping[int, NDArray[np.int64]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def num_packets(self) -> int:
         """Packets that the payload is cut into; an empty payload has none."""
         return -(-self.num_bytes // self.segment_bytes)
+
+    @property
+    def part_bytes(self) -> int:
+        """Bytes of the body that one packet carries; the last may carry less."""
+        whole = len(self.body) == self.num_bytes
+        return self.segment_bytes if whole else len(self.body) // self.num_packets
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ HOMES = {
     "tokenizers": ("cosim.learning",),
     "matplotlib": ("plots",),
     "typer": ("cosim.cli",),
-    "pyarrow": ("cosim.results", "plots"),
+    "pyarrow": ("cosim.results", "cosim.learning.tasks", "plots"),
     "pandas": ("cosim.results", "plots"),
     "networkx": ("cosim.planning",),
 }

@@ -36,7 +36,11 @@ REQUIRED = {
     ("trigger", "on_rounds"): {"rounds": 2},
     ("trigger", "on_change"): {"threshold": "3 dB"},
     ("figure", "channel_trace"): {"link": (0, 1)},
+    ("partition", "natural"): {"key": "author"},
+    ("task", "hub"): {"dataset": "google/boolq", "template": "{question} {answer}"},
 }
+FROM_FILES = ("alpaca", "cifar100", "dolly", "gsm8k", "hellaswag", "humaneval", "multiple_choice")
+REQUIRED |= {("task", kind): {"path": "data"} for kind in (*FROM_FILES, "text_classification")}
 SHIPPED = [(family, kind) for family in FAMILIES for kind in kinds(family)]
 
 

@@ -2,34 +2,29 @@
 
 Trainings are lazy. `begin_training` fixes a job; the first `end_training` that asks for a result
 runs every job that was begun by then, of all devices, as one batch. What a device merges while it
-trains is not lost: the training's movement is added to it.
-
-A device that has sent its list of coordinates to another, which has received and used all of it,
-sends values only from then on. If any packet of it was lost, the next update carries the list
-again. The sender is taken to learn that at no cost, as it is a few bits.
+trains is not lost: the training's movement is added to it. What goes over the air is the business
+of `payload.outbox`.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Literal, cast
 
 import numpy as np
 
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
 from cosim.learning.adapter import Adapter, Layout
 from cosim.learning.batches import LocalData
-from cosim.learning.codec import decode, encode, is_range, list_id
+from cosim.learning.division import divide
 from cosim.learning.errors import LearningError
-from cosim.learning.inference.base import Inference, Question
+from cosim.learning.inference.base import Codes, Inference, Question
 from cosim.learning.learner import Forecast, Learner, LearningSetting
 from cosim.learning.methods._measures import overlap
 from cosim.learning.methods.base import (
     Arrival,
     Cohort,
-    Coordinates,
     DeviceState,
     Method,
     Update,
@@ -41,9 +36,15 @@ from cosim.learning.model_pool import (
     TrainingJob,
     TrainingResult,
 )
-from cosim.learning.tasks.base import Task
-from cosim.plugin import find, kind_of, kinds
+from cosim.learning.payload.codec import decode
+from cosim.learning.payload.outbox import Outbox
+from cosim.learning.payload.packing import Packing
+from cosim.learning.ranks import pack
+from cosim.plugin import kind_of
 from cosim.world.compute.base import Work
+
+# Training examples of a device that its code is measured on.
+_CODE_EXAMPLES = 200
 
 
 class AdapterLearner(Learner):
@@ -63,6 +64,8 @@ class AdapterLearner(Learner):
         self._method: Method = setting.learning.method
         layout = Layout(pool.sites, self._method.rank, pool.head)
         self._cohort = Cohort(setting.draws, layout, setting.num_devices)
+        packing = Packing.of(setting, layout, pool)
+        self._packing, self._outbox = packing, Outbox(packing)
         self._optimisation = Optimisation(
             optimizer=setting.learning.local.optimizer,
             lr=setting.learning.local.lr,
@@ -70,17 +73,25 @@ class AdapterLearner(Learner):
             clip=setting.learning.local.clip,
         )
 
-        tasks = _tasks(setting)
-        self._names = _task_names(tasks)
-        train = [task.examples("train", setting.data_root) for task in tasks]
+        division = divide(
+            setting.learning.tasks, setting.data_root, setting.draws, setting.num_devices
+        )
+        self._names = [data.name for data in division.data]
         self._test = [
             tuple(task.examples("test", setting.data_root))[: setting.test_examples]
-            for task in tasks
+            for task in division.tasks
         ]
-        shares = setting.learning.tasks.partition.shares(
-            setting.draws.child("partition"), [len(part) for part in train], setting.num_devices
-        )
-        self._data = [LocalData.of(device, part, train) for device, part in enumerate(shares)]
+        train = [data.examples for data in division.data]
+        self._data = [
+            LocalData.of(device, part, train) for device, part in enumerate(division.shares)
+        ]
+
+        self._codes: Codes | None = None
+        if setting.learning.inference.asks_for_codes:
+            means = {
+                data.device: pool.mean_inputs(data.examples[:_CODE_EXAMPLES]) for data in self._data
+            }
+            self._codes = Codes.of(means)
 
         self._states = [
             self._method.start(self._cohort, device) for device in range(setting.num_devices)
@@ -90,9 +101,6 @@ class AdapterLearner(Learner):
         self._jobs: dict[int, TrainingJob] = {}
         self._began: dict[int, DeviceState] = {}  # the states that they were fixed from
         self._results: dict[int, TrainingResult] = {}
-
-        self._lists: dict[int, Coordinates] = {}  # by list_id
-        self._held: dict[tuple[int, int], set[int]] = {}  # (src, dst): lists that dst has from src
 
     # Training
 
@@ -117,7 +125,9 @@ class AdapterLearner(Learner):
         state, vector = self._states[device], result.vector
         if state is not began:  # merged meanwhile: move from there
             adapter, _ = self._method.training(self._cohort, state)
-            vector = adapter.vector + (vector - job.adapter.vector)
+            moved = np.zeros(adapter.layout.size, dtype=np.float32)
+            pack(job.adapter.layout, vector - job.adapter.vector, adapter.layout, moved)
+            vector = adapter.vector + moved
         self._states[device] = self._method.trained(self._cohort, state, vector)
         return TrainingReport(
             device=device,
@@ -152,10 +162,12 @@ class AdapterLearner(Learner):
     def _work(self, job: TrainingJob) -> Work:
         """Forward and backward through N frozen parameters and the trained ones of the adapter.
 
-        4N per token (no weight gradients for the base) and 6 for each trained coordinate.
+        4N per token (no weight gradients for the base) and 6 for each trained coordinate; with
+        `payload.scale_as` those of the named architecture.
         """
-        trained = int(np.count_nonzero(job.trainable))
-        per_token = 4.0 * self._pool.num_parameters + 6.0 * trained
+        trainable = np.flatnonzero(job.trainable)
+        trained = self._packing.num_trained(job.adapter.layout, trainable)
+        per_token = 4.0 * self._packing.num_frozen(self._pool) + 6.0 * trained
         return Work(
             flops=self._pool.num_tokens(job.batches) * per_token,
             num_parameters=trained,
@@ -191,11 +203,11 @@ class AdapterLearner(Learner):
     ) -> Payload | None:
         update = self._method.update(self._cohort, self._states[device], round)
         updates = () if update is None else (update,)
-        return self._payload("update", device, dst, round, updates, also)
+        return self._outbox.payload("update", device, (dst, *also), round, updates)
 
     def exchange_payload(self, device: int, dst: int, round: int) -> Payload | None:
         updates = self._method.exchange(self._cohort, self._states[device], round)
-        return self._payload("exchange", device, dst, round, updates)
+        return self._outbox.payload("exchange", device, (dst,), round, updates)
 
     def spread_payload(
         self, device: int, dst: int, round: int, received: Sequence[Delivery]
@@ -208,33 +220,11 @@ class AdapterLearner(Learner):
         known = self._states[device].known
         members = dict.fromkeys(arrival.update.members for arrival in arrivals)
         updates = [known[each] for each in members if each in known]
-        return self._payload("exchange", device, dst, round, updates)
+        return self._outbox.payload("exchange", device, (dst,), round, updates)
 
     def _update_bits(self, device: int) -> int:
-        """Return the size of the next update to a receiver that does not hold its list yet."""
         coordinates = self._method.expected(self._cohort, self._states[device])
-        values = np.zeros(len(coordinates), dtype=np.float32)
-        return 8 * len(self._encode((Update((device,), 0, coordinates, values),), set()))
-
-    def _payload(
-        self,
-        kind: str,
-        src: int,
-        dst: int,
-        round: int,
-        updates: Sequence[Update],
-        also: Sequence[int] = (),
-    ) -> Payload | None:
-        held_by = [self._held.get((src, each), set()) for each in (dst, *also)]
-        body = self._encode(updates, set.intersection(*held_by))
-        if not body:
-            return None
-        return Payload(kind, src, dst, round, len(body), self._setting.segment_bytes, body)
-
-    def _encode(self, updates: Sequence[Update], held: set[int]) -> bytes:
-        return encode(
-            updates, self._setting.segment_bytes, self._setting.learning.payload.dtype, held
-        )
+        return self._outbox.expected_bits(device, coordinates, self._states[device].vector)
 
     # Arrivals
 
@@ -256,23 +246,15 @@ class AdapterLearner(Learner):
 
     def _read(self, delivery: Delivery, weight: float) -> list[Arrival]:
         payload, size = delivery.payload, self._cohort.layout.size
-        sent = decode(payload.body, payload.segment_bytes, size, lists=self._lists)
+        sent = decode(payload.body, payload.part_bytes, size, lists=payload.lists)
         if delivery.arrived.all():
-            self._confirm(payload, sent.values())
+            self._outbox.confirm(payload, sent.values())
             return [Arrival(update, update.coordinates, weight) for update in sent.values()]
-        arrived = decode(payload.body, payload.segment_bytes, size, delivery.arrived, self._lists)
+        arrived = decode(payload.body, payload.part_bytes, size, delivery.arrived, payload.lists)
         return [
             Arrival(arrived.get(number, _emptied(update)), update.coordinates, weight)
             for number, update in sent.items()
         ]
-
-    def _confirm(self, payload: Payload, updates: Iterable[Update]) -> None:
-        """Note that the receiver has all lists of the payload, and the sender knows it."""
-        for update in updates:
-            if not is_range(update.coordinates):
-                name = list_id(update.coordinates)
-                self._lists[name] = update.coordinates
-                self._held.setdefault((payload.src, payload.dst), set()).add(name)
 
     # What it comes to
 
@@ -288,7 +270,8 @@ class AdapterLearner(Learner):
         layout = self._cohort.layout
         scope = self._method.scope(layout)
         expected = self._method.expected(self._cohort, self._states[device])
-        return float(len(expected) / (scope.stop - scope.start))
+        inside = np.count_nonzero((expected >= scope.start) & (expected < scope.stop))
+        return float(inside / (scope.stop - scope.start))
 
     def overlap(self, devices: Sequence[int]) -> float:
         scope = self._method.scope(self._cohort.layout)
@@ -316,7 +299,13 @@ class AdapterLearner(Learner):
         model = self._setting.learning.model
         name = str(getattr(model, "source", kind_of(model)))
         for device in range(self._setting.num_devices):
-            peft_io.save(self._answering(device), folder / f"device-{device}", name)
+            peft_io.save(
+                self._answering(device),
+                folder / f"device-{device}",
+                name,
+                task_type=self._pool.task_type,
+                head_start=self._pool.head_start,
+            )
 
     def _judging(self, device: int) -> list[EvaluationJob]:
         """Return the evaluations of one device, on every task."""
@@ -328,7 +317,7 @@ class AdapterLearner(Learner):
             if jobs and not inference.asks_for_task:
                 adapter = jobs[0].adapter
             else:
-                question = Question(task, tasks_of)
+                question = Question(task, tasks_of, self._codes)
                 adapter = inference.answering(self._method, self._cohort, state, question)
             jobs.append(EvaluationJob(adapter, test))
         return jobs
@@ -339,24 +328,3 @@ class AdapterLearner(Learner):
 
 def _emptied(update: Update) -> Update:
     return replace(update, coordinates=update.coordinates[:0], values=update.values[:0])
-
-
-def _tasks(setting: LearningSetting) -> list[Task]:
-    """The scenario's tasks; `builtin` is every kind that needs no keys, by name."""
-    use: Literal["builtin"] | tuple[Task, ...] = setting.learning.tasks.use
-    if use != "builtin":
-        return list(use)
-    shipped = (find("task", kind) for kind in kinds("task"))
-    needs_no_keys = (
-        cls for cls in shipped if not any(f.is_required() for f in cls.model_fields.values())
-    )
-    return [cast(Task, cls()) for cls in needs_no_keys]
-
-
-def _task_names(tasks: Sequence[Task]) -> list[str]:
-    """A name for each task: its kind, and a number if there are more of the kind."""
-    kinds_used = [kind_of(task) for task in tasks]
-    return [
-        kind if kinds_used.count(kind) == 1 else f"{kind}-{kinds_used[: number + 1].count(kind)}"
-        for number, kind in enumerate(kinds_used)
-    ]

@@ -47,7 +47,8 @@ class Forecast:
     """The next local training of every device, and its update.
 
     Attributes:
-        update_bits: application bits of the update to a receiver that holds nothing yet, [N].
+        update_bits: application bits of the update, the mean over the receivers of the newest one;
+            before the first, to a receiver that holds nothing yet, [N].
         density: how much of what training may move the update holds, 0 to 1: a fraction of B where
             A is frozen, and else of the whole adapter, [N].
         work: of the training, its numbers [N].

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cosim.learning.adapter import Adapter, Mask, Site, Vector
+from cosim.learning.mixture import Mixture
 from cosim.learning.penalties import Penalty
 from cosim.learning.tasks.base import Example
 
@@ -49,7 +50,10 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Where a job ended: the vector, and the loss of every step (nats per answer token)."""
+    """Where a job ended: the vector, and the loss of every step.
+
+    It is nats per answer token of a language model, and else nats per example.
+    """
 
     vector: Vector = field(repr=False)
     losses: tuple[float, ...]
@@ -57,9 +61,9 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """One adapter to be judged on one task's examples."""
+    """One adapter, or a mixture of some, to be judged on one task's examples."""
 
-    adapter: Adapter
+    adapter: Adapter | Mixture
     examples: tuple[Example, ...] = field(repr=False)
 
 
@@ -90,17 +94,42 @@ class ModelPool(ABC):
         """The output layer that is trained with the adapters; None where there is none such."""
 
     @property
+    def head_start(self) -> Vector | None:
+        """Where the head starts, in the order of `Layout.part_head`; None where there is none."""
+        return None
+
+    @property
+    def task_type(self) -> str | None:
+        """PEFT's name of what the model is for, such as CAUSAL_LM; None where none fits."""
+        return None
+
+    @property
     @abstractmethod
     def num_parameters(self) -> int:
         """Parameters N of the frozen base model that multiply every token.
 
-        These are all weight matrices with the output head (once, tied or not) and without
-        embedding tables, as in the count 4N + 6 N_adapter of FLOPs per trained token.
+        These are all weight matrices with a language model's output head (once, tied or not) and
+        without embedding tables, as in the count 4N + 6 N_adapter of FLOPs per trained token. An
+        encoder has no such head, and of a vision transformer the patch projection counts. A head
+        that is trained is not among them: it multiplies one vector of each example.
         """
 
     @abstractmethod
     def num_tokens(self, batches: Sequence[Sequence[Example]]) -> int:
-        """Return the tokens of the prompts and answers of these batches (padding not counted)."""
+        """Return the tokens that training on these batches reads (padding not counted).
+
+        A language model reads prompts and answers, an encoder the prompts and, where it matches
+        them, each distinct choice once for each batch, and a vision transformer the patches of
+        every image and the class token.
+        """
+
+    @abstractmethod
+    def mean_inputs(self, examples: Sequence[Example]) -> list[Vector]:
+        """Return every site's mean input, [d_in], of the model without adapters.
+
+        It is the mean over the tokens of what is asked: no padding, and no tokens of choices that
+        follow a prompt.
+        """
 
     @abstractmethod
     def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
@@ -118,7 +147,8 @@ class ModelPool(ABC):
     def evaluate(self, jobs: Sequence[EvaluationJob]) -> list[Score]:
         """Judge all jobs, and return their scores in the same order.
 
-        A choice's score is the mean log-likelihood of its tokens after the prompt.
+        A choice's score is the mean log-likelihood of its tokens after the prompt, the cosine of
+        its embedding and the prompt's over a temperature, or the logit of its class.
 
         Raises:
             cosim.learning.errors.LearningError: a job has no examples, or an example has no

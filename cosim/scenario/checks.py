@@ -23,6 +23,7 @@ def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     yield from _groups(scenario)
     yield from _positions(scenario)
     yield from _channel(scenario)
+    yield from _payload(scenario)
     yield from _files(scenario)
     yield from _link(scenario)
     yield from _combining(scenario)
@@ -172,6 +173,17 @@ def _channel(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             ("spectrum", "resource_blocks"),
             "expected resource blocks, over which a frequency-selective channel varies, got none; "
             "write `resource_blocks: {}` for those of 3GPP 38.101-1 at 15 kHz",
+        )
+
+
+def _payload(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """A named architecture's bits are sent for those of a model that trains."""
+    learning = scenario.learning
+    if learning.payload.scale_as is not None and hasattr(learning.pool, "payload_bits"):
+        yield (
+            ("learning", "payload", "scale_as"),
+            f"expected a pool that trains, got pool {kind_of(learning.pool)}, whose payload is "
+            f"given by the key learning.pool.payload; leave scale_as out",
         )
 
 

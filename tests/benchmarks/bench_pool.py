@@ -67,7 +67,7 @@ def training_jobs(pool: ModelPool, train_a: bool, density: float) -> list[Traini
 def base_only(pool: ModelPool, jobs: list[TrainingJob]) -> None:
     """Do the forward and the backward to the inputs for the rows of the jobs' first step."""
     model = pool._model
-    texts = model.tokens.answers([e for job in jobs for e in job.batches[0]])
+    texts = model.objective.tokens.answers([e for job in jobs for e in job.batches[0]])
     length = max(len(text.ids) for text in texts) - 1
     ids = torch.zeros((len(texts), length), dtype=torch.int64)
     for row, text in enumerate(texts):

@@ -63,9 +63,15 @@ class FakePool(ModelPool):
     def head(self):
         return None
 
+    head_start = None
+    task_type = "CAUSAL_LM"
+
     @property
     def num_parameters(self):
         return 1000
+
+    def mean_inputs(self, examples):
+        return [np.full(site.d_in, len(examples), np.float32) for site in SITES]
 
     def num_tokens(self, batches):
         return sum(len(example.prompt) for batch in batches for example in batch)

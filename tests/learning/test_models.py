@@ -1,16 +1,21 @@
-"""Loading a causal language model, and what is said when it cannot be loaded."""
+"""Loading models of every kind, and what is said when they cannot be loaded."""
 
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
-from pool_helpers import save_model
+from pool_helpers import save_encoder, save_model, save_vit
 from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel
 
 from cosim.learning.errors import LearningError
 from cosim.learning.models.causal_lm import CausalLm
+from cosim.learning.models.encoder import Encoder
+from cosim.learning.models.image import Image, VitConfig
 from cosim.plugin import find
 
 
@@ -84,8 +89,6 @@ def test_only_safetensors(tmp_path):
 
 
 def test_missing_weights(tmp_path):
-    from safetensors.torch import load_file, save_file
-
     save_model(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
@@ -125,6 +128,8 @@ def test_validating_loads_no_torch():
         "import sys\n"
         "from cosim.plugin import find\n"
         "find('model', 'causal_lm').model_validate({'source': 'a/b', 'targets': ('q_proj',)})\n"
+        "find('model', 'encoder').model_validate({'source': 'a/b', 'blocks': (0,)})\n"
+        "find('model', 'image').model_validate({'config': {'hidden': 32}})\n"
         "find('pool', 'stacked').model_validate({'threads': 1})\n"
         "find('pool', 'sequential').model_validate({})\n"
         "find('partition', 'iid').model_validate({})\n"
@@ -136,3 +141,154 @@ def test_validating_loads_no_torch():
 
 def test_kinds_are_found():
     assert find("model", "causal_lm") is CausalLm
+    assert find("model", "encoder") is Encoder
+    assert find("model", "image") is Image
+
+
+FAMILIES = {
+    "bert": ("encoder.layer.0.attention.self.query", 6),
+    "bert_lm": ("encoder.layer.0.attention.self.query", 6),
+    "distilbert": ("transformer.layer.0.attention.q_lin", 6),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_encoders(family, tmp_path):
+    """Also of a file with a language model's head, which is left out, as is the pooler."""
+    folder = save_encoder(tmp_path, family)
+    state = torch.get_rng_state()
+    base = Encoder(source=f"path:{folder}").load()
+    assert torch.equal(torch.get_rng_state(), state)
+    name, each = FAMILIES[family]
+    assert base.targets[0] == name
+    assert len(base.targets) == 2 * each
+    assert not any(p.requires_grad for p in base.network.parameters())
+    ids = torch.tensor([[3, 9, 11, 1]])
+    with torch.no_grad():
+        found = base.network(input_ids=ids).last_hidden_state
+        expected = AutoModel.from_pretrained(folder).eval()(input_ids=ids).last_hidden_state
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("classifier", [False, True])
+def test_vision_transformers(classifier, tmp_path):
+    base = Image(source=f"path:{save_vit(tmp_path, classifier=classifier)}").load()
+    assert base.tokenizer is None
+    assert len(base.targets) == 12
+    assert base.targets[0] == "layers.0.attention.q_proj"
+    assert not any("classifier" in name or "pooler" in name for name in base.targets)
+
+
+def test_images_are_normalised_as_the_preprocessor_says(tmp_path):
+    from pool_helpers import picture
+
+    save_vit(tmp_path)
+    one = picture(np.random.default_rng(0), 0)
+    settings = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.1, 0.2, 0.3]}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+    objective = Image(source=f"path:{tmp_path}", num_classes=4).load().objective
+    (row,) = objective.lesson([one])
+    found = objective.collate([row], row.length)["pixel_values"][0].numpy()
+    pixels = np.frombuffer(one.pixels, np.uint8).reshape(3, 8, 8) / 255
+    mean, std = (np.array(settings[key])[:, None, None] for key in ("image_mean", "image_std"))
+    np.testing.assert_allclose(found, (pixels - mean) / std, atol=1e-5)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5]}))
+    with pytest.raises(LearningError, match="expected image_mean and image_std of 3 channels"):
+        Image(source=f"path:{tmp_path}").load()
+
+
+def test_a_vit_is_made_from_its_seed():
+    shape = VitConfig(hidden=32, layers=3, heads=4, patch=4, size=8, channels=3, seed=5)
+    state = torch.get_rng_state()
+    one, again = (Image(config=shape).load().network.state_dict() for _ in range(2))
+    other = Image(config=shape.model_copy(update={"seed": 6})).load().network.state_dict()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    name = "layers.2.mlp.fc1.weight"
+    assert one[name].shape == (128, 32)
+    assert not torch.equal(one[name], other[name])
+    # 4096 draws of sd 0.02: the sample's is within 5 of its own deviations, 0.02 / sqrt(8192)
+    assert one[name].std().item() == pytest.approx(0.02, abs=5 * 0.02 / 90)
+    assert (one["layernorm.weight"] == 1).all()
+    assert (one["layers.2.mlp.fc1.bias"] == 0).all()
+    assert one["embeddings.position_embeddings"].shape == (1, 5, 32)
+
+
+def test_blocks_and_patterns(tmp_path, folder):
+    vit = f"path:{save_vit(tmp_path, layers=4)}"
+    some = Image(source=vit, blocks=(0, 3), targets=("*.attention.*", "fc2")).load()
+    assert [name.split(".")[1] for name in some.targets] == ["0"] * 5 + ["3"] * 5
+    assert sum("attention" in name for name in some.targets) == 8
+    assert sum(name.endswith("mlp.fc2") for name in some.targets) == 2
+    assert len(Image(source=vit, blocks=(2,)).load().targets) == 6
+    causal = CausalLm(source=f"path:{folder}", blocks=(1,), targets=("*_proj",)).load()
+    assert len(causal.targets) == 7
+    assert all(name.startswith("model.layers.1.") for name in causal.targets)
+    with pytest.raises(LearningError, match=r"from 0 to 3, as the ViTModel has 4 .* got 9, 11"):
+        Image(source=vit, blocks=(0, 9, 11)).load()
+    with pytest.raises(
+        LearningError, match=r"'\*\.atn\.\*' matches no .*there are layers\.\*\.atten"
+    ):
+        Image(source=vit, targets=("*.atn.*",)).load()
+    with pytest.raises(LearningError, match=r"'layers.1.\*' matches no linear layer of blocks \[0"):
+        Image(source=vit, targets=("layers.1.*",), blocks=(0, 2)).load()
+
+
+def test_the_wrong_kind_of_model(tmp_path, folder):
+    bert = save_encoder(tmp_path / "bert")
+    vit = save_vit(tmp_path / "vit", classifier=True)
+    with pytest.raises(LearningError, match=r"expected a bidirectional .*Qwen2ForCausalLM"):
+        Encoder(source=f"path:{folder}").load()
+    with pytest.raises(LearningError, match=r"expected a bidirectional .*ViTForImageClass"):
+        Encoder(source=f"path:{vit}").load()
+    with pytest.raises(LearningError, match=r"expected a vision transformer .*BertModel"):
+        Image(source=f"path:{bert}").load()
+    with pytest.raises(LearningError, match=r"expected a causal language model.*BertModel"):
+        CausalLm(source=f"path:{bert}").load()
+    with pytest.raises(LearningError, match="which does not exist"):
+        Image(source=f"path:{tmp_path / 'nowhere'}").load()
+
+
+def test_an_encoder_without_padding_or_tokenizer(tmp_path):
+    save_encoder(tmp_path, pad=False, eos=False)
+    with pytest.raises(LearningError, match="neither a padding nor an end-of-text token"):
+        Encoder(source=f"path:{tmp_path}").load()
+    for path in tmp_path.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(LearningError, match=r"tokenizer of 'path:.* beside its weights"):
+        Encoder(source=f"path:{tmp_path}").load()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_checkpoint_that_is_not_finite(value, tmp_path):
+    save_encoder(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    name = "encoder.layer.1.output.dense.weight"
+    weights[name][0, 0] = value
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(LearningError, match=f"expected finite weights in .* infinity in {name}"):
+        Encoder(source=f"path:{tmp_path}").load()
+
+
+def test_missing_weights_of_an_encoder(tmp_path):
+    save_encoder(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if "layer.1." not in name}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(LearningError, match=r"incomplete: no encoder.layer.1.* and 11 more"):
+        Encoder(source=f"path:{tmp_path}").load()
+
+
+def test_mistakes_in_the_scenario_of_other_kinds():
+    with pytest.raises(ValidationError, match="expected num_classes with head: classification"):
+        Encoder(source="a/b", head="classification")
+    with pytest.raises(ValidationError, match="expected no num_classes with head: cosine"):
+        Encoder(source="a/b", num_classes=3)
+    with pytest.raises(ValidationError, match="expected source or config, got both"):
+        Image(source="a/b", config=VitConfig())
+    with pytest.raises(ValidationError, match=r"expected hidden .30. a multiple of heads .4."):
+        VitConfig(hidden=30)
+    with pytest.raises(ValidationError, match=r"expected size .9. a multiple of patch .2."):
+        VitConfig(size=9)
+    with pytest.raises(ValidationError):
+        Image(blocks=())

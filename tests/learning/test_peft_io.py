@@ -4,13 +4,25 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from pool_helpers import adapter, save_model
+from pool_helpers import (
+    LABELS,
+    adapter,
+    labelled,
+    picture,
+    save_encoder,
+    save_model,
+    save_vit,
+)
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM
 
 from cosim.learning.adapter import Adapter, Layout, Site, concatenate
 from cosim.learning.errors import LearningError
+from cosim.learning.model_pool import EvaluationJob
+from cosim.learning.models.encoder import Encoder
+from cosim.learning.models.image import Image
 from cosim.learning.peft_io import load, save
+from cosim.learning.pool.stacked import Stacked
 
 TOKENS = torch.arange(3, 15).reshape(2, 6)
 
@@ -136,3 +148,106 @@ def test_damaged_files_are_refused(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{")
     with pytest.raises(LearningError, match="cannot read"):
         load(tmp_path, sites)
+
+
+def opened(kind, folder):
+    """A pool, the folder of its model, and examples for it."""
+    rng = np.random.default_rng(0)
+    if kind == "image":
+        source = Image(source=f"path:{save_vit(folder)}", num_classes=len(LABELS))
+        examples = tuple(picture(rng, 0) for _ in range(6))
+    else:
+        keys = {} if kind == "cosine" else {"head": "classification", "num_classes": len(LABELS)}
+        family = "distilbert" if kind == "cosine" else "bert"
+        source = Encoder(source=f"path:{save_encoder(folder, family)}", **keys)
+        examples = tuple(labelled(rng, int(rng.integers(2, 20))) for _ in range(6))
+    return Stacked(threads=1).open(source), examples
+
+
+@pytest.mark.parametrize("kind", ["cosine", "head", "image"])
+def test_peft_gives_the_same_vectors_and_logits_of_every_kind(kind, tmp_path):
+    """The pool's own score against PEFT, the head's file and formulas written out."""
+    pool, examples = opened(kind, tmp_path / "model")
+    saved = adapter(pool.sites, 3, seed=2, head=pool.head)
+    folder = tmp_path / "adapter"
+    save(saved, folder, "m", task_type=pool.task_type, head_start=pool.head_start)
+    model = PeftModel.from_pretrained(AutoModel.from_pretrained(tmp_path / "model"), folder).eval()
+    objective = pool._model.objective
+
+    def vectors(rows):
+        found = []
+        for row in rows:
+            inputs = objective.collate([row], row.length)
+            with torch.no_grad():
+                hidden = model(**inputs).last_hidden_state[0]
+            found.append(hidden[0] if kind == "image" else hidden.mean(0))
+        return torch.stack(found).double()
+
+    if kind == "cosine":
+        rows = objective.lesson(examples)
+        found = torch.nn.functional.normalize(vectors(rows), dim=1)
+        logits = found[:6] @ found[6:].T / 0.05
+        order = [label.strip() for label in dict.fromkeys(c for e in examples for c in e.choices)]
+        answers = [order.index(e.answer.strip()) for e in examples]
+    else:
+        head = load_file(folder / "head.safetensors")
+        found = vectors(objective.lesson(examples))
+        logits = found @ head["weight"].double().T + head["bias"].double()
+        answers = [e.choices.index(e.answer) for e in examples]
+    nats = torch.nn.functional.cross_entropy(logits, torch.tensor(answers))
+    (score,) = pool.evaluate([EvaluationJob(saved, examples)])
+    assert score.loss == pytest.approx(nats.item(), abs=1e-5)
+    assert score.accuracy == (logits.argmax(1) == torch.tensor(answers)).double().mean()
+
+    back = load(folder, pool.sites, pool.head, pool.head_start)
+    assert back.layout == saved.layout
+    adapted = slice(0, saved.layout.part_head.start)
+    np.testing.assert_array_equal(back.vector[adapted], saved.vector[adapted])
+    np.testing.assert_allclose(back.vector, saved.vector, rtol=0, atol=1e-7)
+
+
+def test_the_head_is_read_from_another_start(tmp_path):
+    pool, _ = opened("head", tmp_path / "model")
+    saved = adapter(pool.sites, 2, seed=2, head=pool.head)
+    save(saved, tmp_path, "m", task_type=pool.task_type, head_start=pool.head_start)
+    other = pool.head_start + np.float32(0.5)
+    back = load(tmp_path, pool.sites, pool.head, other)
+    part = saved.layout.part_head
+    np.testing.assert_allclose(
+        back.vector[part] + other, saved.vector[part] + pool.head_start, atol=1e-6
+    )
+    written = load_file(tmp_path / "head.safetensors")
+    np.testing.assert_array_equal(written["start.weight"].ravel(), pool.head_start[:-4])
+    assert sorted(written) == ["bias", "start.bias", "start.weight", "weight"]
+
+
+def test_an_adapter_that_peft_made_for_an_encoder_is_read(tmp_path):
+    pool, examples = opened("head", tmp_path / "model")
+    config = LoraConfig(r=2, lora_alpha=6, target_modules="all-linear", init_lora_weights=False)
+    bare = AutoModel.from_pretrained(tmp_path / "model", add_pooling_layer=False)
+    get_peft_model(bare, config).save_pretrained(tmp_path / "adapter")
+    found = load(tmp_path / "adapter", pool.sites, pool.head, pool.head_start)
+    assert found.scale == 3.0
+    np.testing.assert_array_equal(found.vector[found.layout.part_head], 0)
+    nothing = Adapter(found.layout, np.zeros_like(found.vector), 3.0)
+    one, other = pool.evaluate([EvaluationJob(a, examples) for a in (found, nothing)])
+    assert one.loss != other.loss
+
+
+def test_mistakes_with_heads(tmp_path):
+    site, head = (Site("one", 3, 2),), Site("head", 3, 2)
+    layout = Layout(site, 1, head)
+    saved = Adapter(layout, np.arange(layout.size, dtype=np.float32), 1.0)
+    with pytest.raises(ValueError, match="expected head_start"):
+        save(saved, tmp_path, "m")
+    start = np.zeros(8, np.float32)
+    save(saved, tmp_path, "m", head_start=start)
+    with pytest.raises(LearningError, match=r"head\.safetensors: the model has no trained head"):
+        load(tmp_path, site)
+    wide = Site("head", 3, 4)
+    with pytest.raises(LearningError, match=r"expected weight of shape \(4, 3\), got \(2, 3\)"):
+        load(tmp_path, site, wide, np.zeros(16, np.float32))
+    saved.vector[0] = np.nan
+    save(saved, tmp_path, "m", head_start=start)
+    with pytest.raises(LearningError, match=r"got NaN or infinity in .*lora_A\.weight"):
+        load(tmp_path, site, head, start)

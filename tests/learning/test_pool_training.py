@@ -192,7 +192,7 @@ def test_first_loss_is_the_mean_over_the_devices_answer_tokens(stacked):
     """By hand: zero adapter, one forward of the base model per example."""
     asked = job(stacked.sites, 0, steps=1, answer=(1, 4))
     nothing = replace(asked.adapter, vector=np.zeros_like(asked.adapter.vector))
-    network, tokenizer = stacked._model.network, stacked._model.tokens._tokenizer
+    network, tokenizer = stacked._model.network, stacked._model.objective.tokens._tokenizer
     nats = []
     for e in asked.batches[0]:
         ids = tokenizer(e.prompt + e.answer, return_tensors="pt")["input_ids"]

@@ -66,6 +66,11 @@ CASES = {
         "topology.planner.power: expected `transport: {parallel: 1}` with power 'full', which a "
         "device has for one transfer at a time, got parallel: null",
     ),
+    "the bits of an architecture where nothing trains": (
+        "learning: {pool: {kind: none, payload: 1 Mbit}, payload: {scale_as: vit-base}}",
+        "learning.payload.scale_as: expected a pool that trains, got pool none, whose payload is "
+        "given by the key learning.pool.payload; leave scale_as out",
+    ),
     "nothing to combine by": (
         "link: {combining: chase, error: {kind: fixed, rate: 0.1}}",
         "link.combining: expected an error that depends on the SNR (finite_blocklength, cqi_bler), "

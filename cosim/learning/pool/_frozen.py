@@ -1,49 +1,54 @@
-"""The frozen base model of a pool: where it runs, and its logits at chosen positions only."""
+"""The frozen base model of a pool: where it runs, what gets adapters, and where its head starts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cosim.learning.adapter import Site
+from cosim.learning.adapter import Site, Vector
 from cosim.learning.errors import LearningError
 from cosim.learning.model_pool import ModelPool
 from cosim.learning.models.base import BaseModel
-from cosim.learning.pool._tokens import Tokens
+from cosim.learning.pool._objective import Heads, Objective
 from cosim.learning.tasks.base import Example
+from cosim.rng import Draws
 
 Device = Literal["cpu", "cuda"]
 Dtype = Literal["float32", "bfloat16"]
 
+# Standard deviation of a head's first weights, as of all linear layers of BERT and ViT; its bias
+# starts at zero.
+_HEAD_STD = 0.02
+
 
 class FrozenModel:
-    """A base model on its device, with the tokenizer and the layers that get adapters."""
+    """A base model on its device, with its objective and the layers that get adapters."""
 
-    def __init__(self, base: BaseModel, device: Device, dtype: Dtype, threads: int) -> None:
+    def __init__(
+        self, base: BaseModel, device: Device, dtype: Dtype, threads: int, draws: Draws
+    ) -> None:
         """Move the model to its device.
 
         Raises:
-            LearningError: there is no such device, or the model has no output head.
+            LearningError: there is no such device.
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise LearningError("pool: expected a GPU for device: cuda, found none; use cpu")
         self.device = torch.device(device)
         self.dtype: torch.dtype = getattr(torch, dtype)
         self.network: nn.Module = nn.Module.to(base.network, device=self.device, dtype=self.dtype)
-        head = base.network.get_output_embeddings()  # type: ignore[no-untyped-call]
-        if head is None:
-            raise LearningError(f"{type(base.network).__name__} has no output head")
-        self.head = head
+        self.objective: Objective[Any] = base.objective
         self.linears = tuple(_linear(base.network, name) for name in base.targets)
         self.sites = tuple(
             Site(name, linear.in_features, linear.out_features)
             for name, linear in zip(base.targets, self.linears, strict=True)
         )
-        longest = getattr(base.network.config, "max_position_embeddings", None)
-        self.tokens = Tokens(base.tokenizer, longest)
-        self.num_parameters = _num_multiplied(base.network, head)
+        self.head = base.objective.head
+        self.head_start = None if self.head is None else _start(self.head, draws)
+        self.num_parameters = _num_multiplied(base.network, base.objective.output)
         self._threads = threads
 
     @contextmanager
@@ -61,29 +66,25 @@ class FrozenModel:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
-    def logits(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """Return the logits after chosen tokens; the output head sees no others.
-
-        Rows are padded on the right, where causal attention never looks, so no attention mask is
-        needed.
+    def heads(self, moved: Tensor) -> Heads | None:
+        """Return the heads of m devices: where they start, and how far each has moved.
 
         Args:
-            ids: token ids, [rows, T].
-            positions: places in the flattened ids, [k].
+            moved: the head's part of their vectors, [m, size of the head].
 
         Returns:
-            float32 [k, vocabulary].
+            None where the model has no trained head.
         """
+        if self.head is None or self.head_start is None:
+            return None
+        values = moved + torch.from_numpy(self.head_start).to(moved.device)
+        size = self.head.d_in * self.head.d_out
+        weight = values[:, :size].view(-1, self.head.d_out, self.head.d_in)
+        return Heads(weight, values[:, size:])
 
-        def select(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
-            return (args[0].flatten(0, -2).index_select(0, positions),)
-
-        handle = self.head.register_forward_pre_hook(select)
-        try:
-            logits: Tensor = self.network(input_ids=ids, use_cache=False).logits
-        finally:
-            handle.remove()
-        return logits.float()
+    def placed(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors on the model's device."""
+        return {name: tensor.to(self.device) for name, tensor in inputs.items()}
 
 
 def _linear(network: nn.Module, name: str) -> nn.Linear:
@@ -93,16 +94,28 @@ def _linear(network: nn.Module, name: str) -> nn.Linear:
     return module
 
 
-def _num_multiplied(network: nn.Module, head: nn.Module) -> int:
-    """Count the entries of all weight matrices but embedding tables; the head counts once."""
+def _start(head: Site, draws: Draws) -> Vector:
+    weight = draws.generator("head").normal(0.0, _HEAD_STD, head.d_out * head.d_in)
+    return np.concatenate([weight, np.zeros(head.d_out)]).astype(np.float32)
+
+
+def _num_multiplied(network: nn.Module, output: nn.Module | None) -> int:
+    """Count the entries of all weight matrices but tables; the frozen output layer counts once.
+
+    Tables are looked up or added, not multiplied: embeddings of tokens, and what vision
+    transformers hold as a parameter of shape [1, n, d] (positions, the class token).
+    """
     tables = {id(module.weight) for module in network.modules() if isinstance(module, nn.Embedding)}
-    heads = {id(parameter): parameter for parameter in head.parameters() if parameter.dim() >= 2}
+    last = {} if output is None else {id(p): p for p in output.parameters() if p.dim() >= 2}
     others = [
         parameter
         for parameter in network.parameters()
-        if parameter.dim() >= 2 and id(parameter) not in tables and id(parameter) not in heads
+        if parameter.dim() >= 2
+        and not (parameter.dim() == 3 and parameter.shape[0] == 1)
+        and id(parameter) not in tables
+        and id(parameter) not in last
     ]
-    return sum(parameter.numel() for parameter in (*others, *heads.values()))
+    return sum(parameter.numel() for parameter in (*others, *last.values()))
 
 
 class FrozenModelPool(ModelPool):
@@ -117,11 +130,25 @@ class FrozenModelPool(ModelPool):
 
     @property
     def head(self) -> Site | None:
-        return None
+        return self._model.head
+
+    @property
+    def head_start(self) -> Vector | None:
+        return self._model.head_start
+
+    @property
+    def task_type(self) -> str | None:
+        return self._model.objective.task_type
 
     @property
     def num_parameters(self) -> int:
         return self._model.num_parameters
 
+    def mean_inputs(self, examples: Sequence[Example]) -> list[Vector]:
+        from cosim.learning.pool._scoring import mean_inputs_of  # noqa: PLC0415  it needs FrozenModel
+
+        with self._model.running():
+            return mean_inputs_of(self._model, examples)
+
     def num_tokens(self, batches: Sequence[Sequence[Example]]) -> int:
-        return self._model.tokens.count(batches)
+        return sum(map(self._model.objective.count, batches))

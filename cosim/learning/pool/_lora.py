@@ -10,7 +10,7 @@ buffers of a `Stack`, and those that nobody trains are not computed. With g = dL
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -31,6 +31,8 @@ class Stack:
         grad_a: for every site [m, r, d_in], float32.
         grad_b: for every site [m, d_out, r], float32.
         anchor: makes autograd visit the layers although no leaf of its own needs a gradient.
+        rows: how many rows each of some of the devices has, in the rows' order: (device, rows).
+            None if there are rows of all devices, in their order, of each equally many.
     """
 
     a: Sequence[Tensor]
@@ -39,6 +41,20 @@ class Stack:
     grad_a: Sequence[Tensor] | None
     grad_b: Sequence[Tensor] | None
     anchor: Tensor
+    rows: Sequence[tuple[int, int]] | None = None
+
+    @cached_property
+    def devices(self) -> Tensor:
+        """The device of each row, [rows]."""
+        assert self.rows is not None
+        owners = [device for device, count in self.rows for _ in range(count)]
+        return torch.tensor(owners, device=self.scale.device)
+
+    def of_rows(self, factors: Tensor) -> list[Tensor]:
+        """Return the factors [m, ...] of those devices that have rows, in the rows' order."""
+        assert self.rows is not None
+        each = factors.unbind()
+        return [each[device] for device, _ in self.rows]
 
 
 def views(layout: Layout, flat: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -99,13 +115,78 @@ class _StackedLinear(torch.autograd.Function):
         return g_x, None, None, None, None
 
 
+class _RaggedLinear(torch.autograd.Function):
+    """One layer for the rows of some devices, device by device, as many as each has."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, anchor: Tensor, linear: nn.Linear, stack: Stack, site: int
+    ) -> Tensor:
+        """Return y [rows, ..., d_out] of x [rows, ..., d_in]."""
+        a, b = stack.of_rows(stack.a[site].mT), stack.of_rows(stack.b[site].mT)
+        x_n = x.reshape(-1, x.shape[-1])  # [n, d_in]
+        per_row = len(x_n) // len(x)
+        counts = [rows * per_row for _, rows in stack.rows or ()]
+        scale = stack.scale.view(-1).index_select(0, stack.devices)[:, None, None]
+        h = x_n.new_empty(len(x_n), a[0].shape[1])  # s A x, [n, r]
+        h_m = torch.split(h, counts)
+        for x_i, a_i, h_i in zip(torch.split(x_n, counts), a, h_m, strict=True):
+            torch.mm(x_i, a_i, out=h_i)
+        h.view(len(x), per_row, -1).mul_(scale)
+        y = functional.linear(x, linear.weight, linear.bias)
+        for y_i, h_i, b_i in zip(torch.split(y.view(-1, y.shape[-1]), counts), h_m, b, strict=True):
+            y_i.addmm_(h_i, b_i)
+        ctx.save_for_backward(
+            x_n if stack.grad_a is not None else None, h if stack.grad_b is not None else None
+        )
+        ctx.linear, ctx.stack, ctx.site, ctx.counts, ctx.scale = linear, stack, site, counts, scale
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradient of x; add those of A and B to the stack's buffers."""
+        (g,) = grads
+        x_n, h = ctx.saved_tensors
+        stack, site, counts = ctx.stack, ctx.site, ctx.counts
+        g_n = g.reshape(-1, g.shape[-1])  # [n, d_out]
+        g_m = torch.split(g_n, counts)
+        if h is not None:
+            grads_b = stack.of_rows(stack.grad_b[site])
+            for grad, g_i, h_i in zip(grads_b, g_m, torch.split(h, counts), strict=True):
+                grad.add_(g_i.mT @ h_i)
+        need_x = ctx.needs_input_grad[0]
+        if not need_x and x_n is None:
+            return None, None, None, None, None
+        b = stack.of_rows(stack.b[site])
+        g_h = g_n.new_empty(len(g_n), b[0].shape[1])  # s B^T g, [n, r]
+        g_h_m = torch.split(g_h, counts)
+        for g_i, b_i, out in zip(g_m, b, g_h_m, strict=True):
+            torch.mm(g_i, b_i, out=out)
+        g_h.view(len(ctx.scale), -1, g_h.shape[1]).mul_(ctx.scale)
+        if x_n is not None:
+            grads_a = stack.of_rows(stack.grad_a[site])
+            for grad, g_i, x_i in zip(grads_a, g_h_m, torch.split(x_n, counts), strict=True):
+                grad.add_(g_i.mT @ x_i)
+        if not need_x:
+            return None, None, None, None, None
+        g_x = g @ ctx.linear.weight
+        a = stack.of_rows(stack.a[site])
+        for x_i, g_i, a_i in zip(
+            torch.split(g_x.view(-1, g_x.shape[-1]), counts), g_h_m, a, strict=True
+        ):
+            x_i.addmm_(g_i, a_i)
+        return g_x, None, None, None, None
+
+
 @contextmanager
 def stacked(linears: Sequence[nn.Linear], stack: Stack) -> Iterator[None]:
     """Let the layers run with the adapters of `stack`: rows are grouped device by device."""
 
     def forward(linear: nn.Linear, site: int, x: Tensor) -> Tensor:
-        y: Tensor = _StackedLinear.apply(x, stack.anchor, linear, stack, site)  # type: ignore[no-untyped-call]
+        y: Tensor = layer.apply(x, stack.anchor, linear, stack, site)  # type: ignore[no-untyped-call]
         return y
+
+    layer = _StackedLinear if stack.rows is None else _RaggedLinear
 
     with _forwards(linears, [partial(forward, linear, i) for i, linear in enumerate(linears)]):
         yield

@@ -1,4 +1,4 @@
-"""One adapter at a time in a PEFT model: `peft.LoraConfig`, `torch.optim`, the model's own loss."""
+"""One adapter at a time in a PEFT model: `peft.LoraConfig`, `torch.optim`, the plain objective."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,16 +12,14 @@ from torch import Tensor, nn
 from cosim.learning.adapter import Adapter, Mask, Vector
 from cosim.learning.errors import LearningError
 from cosim.learning.model_pool import (
-    EvaluationJob,
     Optimisation,
     Score,
     TrainingJob,
     TrainingResult,
 )
 from cosim.learning.pool._frozen import FrozenModel
-from cosim.learning.pool._tokens import Text
-
-_IGNORED = -100  # label of a token that carries no loss, in transformers
+from cosim.learning.pool._objective import Heads, answer_of
+from cosim.learning.tasks.base import Example
 
 
 def train_one(model: FrozenModel, job: TrainingJob) -> TrainingResult:
@@ -41,7 +39,7 @@ def train_one(model: FrozenModel, job: TrainingJob) -> TrainingResult:
                     f"device {job.device}: expected at least one example in every batch, got none "
                     f"in step {step}"
                 )
-            loss = _loss(model, network, model.tokens.answers(batch))
+            loss = model.objective.loss(network, batch, _heads(model, job.adapter, factors))
             losses.append(float(loss.detach()))
             if optimizer is not None:
                 (loss + _penalty(job, factors)).backward()  # type: ignore[no-untyped-call]
@@ -50,12 +48,12 @@ def train_one(model: FrozenModel, job: TrainingJob) -> TrainingResult:
 
 
 def _penalty(job: TrainingJob, factors: Sequence[nn.Parameter]) -> Tensor:
-    """Return the job's penalty on the A of all sites and the B of all sites."""
-    sites = len(factors) // 2
+    """Return the job's penalty on the A of all sites and the B of all sites, not on a head."""
+    sites = len(job.adapter.layout.sites)
     if job.penalty is None:
         return torch.zeros(())
     scale = torch.full((1,), job.adapter.scale, device=factors[0].device)
-    pairs = zip(factors[:sites], factors[sites:], strict=True)
+    pairs = zip(factors[:sites], factors[sites : 2 * sites], strict=True)
     return sum((job.penalty.of_site(a[None], b[None], scale).sum() for a, b in pairs), scale * 0.0)
 
 
@@ -86,59 +84,19 @@ def _optimizer(parameters: Sequence[nn.Parameter], setting: Optimisation) -> tor
     return optimizer
 
 
-def _loss(model: FrozenModel, network: nn.Module, texts: Sequence[Text]) -> Tensor:
-    """Mean negative log-likelihood of the answer tokens, by the model's own loss."""
-    ids, attention = _pad(model, texts)
-    labels = torch.full_like(ids, _IGNORED)
-    for row, text in enumerate(texts):
-        labels[row, text.start : len(text.ids)] = ids[row, text.start : len(text.ids)]
-    loss: Tensor = network(input_ids=ids, attention_mask=attention, labels=labels).loss
-    return loss
-
-
-def judge_one(model: FrozenModel, job: EvaluationJob) -> Score:
+def judge_one(model: FrozenModel, adapter: Adapter, examples: Sequence[Example]) -> Score:
     """Judge one adapter, example by example."""
-    if not job.examples:
+    if not examples:
         raise LearningError("expected at least one example to judge an adapter by, got none")
     correct, nats = [], []
-    with torch.no_grad(), _adapted(model, job.adapter) as (network, _):
-        for example in job.examples:
-            if example.answer not in example.choices:
-                raise LearningError(
-                    f"expected the answer among the choices {example.choices}, "
-                    f"got {example.answer!r}"
-                )
-            answer = example.choices.index(example.answer)
-            scores = _scores(model, network, model.tokens.choices(example))
+    with torch.no_grad(), _adapted(model, adapter) as (network, factors):
+        heads = _heads(model, adapter, factors)
+        for example in examples:
+            answer = answer_of(example)
+            scores = model.objective.plain_scores(network, example, heads)
             correct.append(int(scores.argmax()) == answer and bool(torch.isfinite(scores[answer])))
             nats.append(-float(torch.log_softmax(scores, dim=0)[answer]))
     return Score(float(np.mean(correct)), float(np.mean(nats)))
-
-
-def _scores(model: FrozenModel, network: nn.Module, texts: Sequence[Text]) -> Tensor:
-    """Mean log-likelihood of each continuation's tokens, float64 [len(texts)]."""
-    ids, attention = _pad(model, texts)
-    logits = network(input_ids=ids, attention_mask=attention).logits
-    log_likelihoods = torch.log_softmax(logits.double(), dim=-1)
-    means = []
-    for row, text in enumerate(texts):
-        tokens = [
-            log_likelihoods[row, place - 1, ids[row, place]]
-            for place in range(text.start, len(text.ids))
-        ]
-        means.append(torch.stack(tokens).mean())
-    return torch.stack(means)
-
-
-def _pad(model: FrozenModel, texts: Sequence[Text]) -> tuple[Tensor, Tensor]:
-    """Return token ids padded on the right, and the attention mask, both [rows, T]."""
-    longest = max(len(text.ids) for text in texts)
-    ids = torch.full((len(texts), longest), model.tokens.pad_id)
-    attention = torch.zeros_like(ids)
-    for row, text in enumerate(texts):
-        ids[row, : len(text.ids)] = torch.from_numpy(text.ids)
-        attention[row, : len(text.ids)] = 1
-    return ids.to(model.device), attention.to(model.device)
 
 
 @contextmanager
@@ -148,7 +106,8 @@ def _adapted(
     """Wrap the base model in PEFT with this adapter, and take it out again.
 
     Yields:
-        The PEFT model, and its A of all sites, then its B of all sites.
+        The PEFT model, and its A of all sites, then its B of all sites, then how far the weight
+        and the bias of a head have moved.
     """
     rank = adapter.layout.rank
     config = peft.LoraConfig(
@@ -156,13 +115,14 @@ def _adapted(
         lora_alpha=adapter.scale * rank,  # type: ignore[arg-type]
         lora_dropout=0.0,
         target_modules=[site.name for site in adapter.layout.sites],
-        task_type="CAUSAL_LM",
     )
     network = peft.get_peft_model(model.network, config)
     network.eval()
     layers: list[Any] = [model.network.get_submodule(site.name) for site in adapter.layout.sites]
     factors: list[nn.Parameter] = [layer.lora_A["default"].weight for layer in layers]
     factors += [layer.lora_B["default"].weight for layer in layers]
+    for shape in _shapes(adapter)[len(factors) :]:
+        factors.append(nn.Parameter(torch.zeros(shape, device=model.device)))
     try:
         with torch.no_grad():
             for parameter, where in zip(factors, _slices(adapter), strict=True):
@@ -174,16 +134,32 @@ def _adapted(
 
 
 def _slices(adapter: Adapter) -> tuple[slice, ...]:
-    return (*adapter.layout.slices_a, *adapter.layout.slices_b)
+    layout = adapter.layout
+    if layout.head is None:
+        return (*layout.slices_a, *layout.slices_b)
+    start, stop = layout.part_head.start, layout.part_head.stop
+    bias = stop - layout.head.d_out
+    return (*layout.slices_a, *layout.slices_b, slice(start, bias), slice(bias, stop))
+
+
+def _shapes(adapter: Adapter) -> list[tuple[int, ...]]:
+    rank, sites, head = adapter.layout.rank, adapter.layout.sites, adapter.layout.head
+    shapes: list[tuple[int, ...]] = [(rank, site.d_in) for site in sites]
+    shapes += [(site.d_out, rank) for site in sites]
+    return shapes if head is None else [*shapes, (head.d_out, head.d_in), (head.d_out,)]
+
+
+def _heads(model: FrozenModel, adapter: Adapter, factors: Sequence[nn.Parameter]) -> Heads | None:
+    """Return the one head that the last factors are the movements of."""
+    moved = factors[2 * len(adapter.layout.sites) :]
+    return model.heads(torch.cat([part.flatten() for part in moved])[None]) if moved else None
 
 
 def _masks(adapter: Adapter, trainable: Mask, device: torch.device) -> list[Tensor]:
     """Cut the mask into the shapes of the factors."""
-    rank, sites = adapter.layout.rank, adapter.layout.sites
-    shapes = [(rank, site.d_in) for site in sites] + [(site.d_out, rank) for site in sites]
     return [
         torch.from_numpy(trainable[where]).view(shape).to(device)
-        for where, shape in zip(_slices(adapter), shapes, strict=True)
+        for where, shape in zip(_slices(adapter), _shapes(adapter), strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from cosim.learning.mixture import Mixture
 from cosim.learning.model_pool import EvaluationJob, Score, TrainingJob, TrainingResult
 from cosim.learning.pool._check import check_layouts
 from cosim.learning.pool._frozen import FrozenModel, FrozenModelPool
@@ -20,7 +21,7 @@ class StackedModelPool(FrozenModelPool):
         self._max_tokens = max_tokens
 
     def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
-        check_layouts(self.sites, [job.adapter for job in jobs])
+        check_layouts(self.sites, self.head, [job.adapter for job in jobs])
         # Jobs that end first come last, so those that still run are always the first ones. The
         # order does not depend on the caller's, so neither do the bits.
         order = sorted(
@@ -39,6 +40,8 @@ class StackedModelPool(FrozenModelPool):
         return [results[i] for i in range(len(jobs))]
 
     def evaluate(self, jobs: Sequence[EvaluationJob]) -> list[Score]:
-        check_layouts(self.sites, [job.adapter for job in jobs])
+        for asked in (job.adapter for job in jobs):
+            adapters = asked.adapters if isinstance(asked, Mixture) else (asked,)
+            check_layouts(self.sites, self.head, adapters)
         with self._model.running():
             return evaluate(self._model, jobs, self._max_tokens)

@@ -42,10 +42,6 @@ class Tokens:
         """Return the example's prompt with each of its choices."""
         return self._texts([(example.prompt, choice) for choice in example.choices])
 
-    def count(self, batches: Iterable[Sequence[Example]]) -> int:
-        """Return the tokens of the prompts and answers of all batches."""
-        return sum(len(text.ids) for batch in batches for text in self.answers(batch))
-
     def prepare(self, examples: Iterable[Example]) -> None:
         """Tokenise these examples' choices at once, which is faster than one by one."""
         self._texts([(e.prompt, choice) for e in examples for choice in e.choices])

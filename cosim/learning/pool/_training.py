@@ -1,23 +1,24 @@
 """Local trainings of many devices in lockstep: one forward and backward for all their rows."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from cosim.learning.adapter import Layout
 from cosim.learning.errors import LearningError
 from cosim.learning.model_pool import TrainingJob, TrainingResult
 from cosim.learning.penalties import Penalty
-from cosim.learning.pool._blocks import Part, cut
+from cosim.learning.pool._blocks import Part, block_cost, cut, padded_size
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._lora import Stack, stacked, views
 from cosim.learning.pool._optimiser import StackedOptimiser
 from cosim.learning.ranks import pack, unpack
-from cosim.learning.pool._tokens import Text
+from cosim.learning.tasks.base import Example
+
+Rows = list[Any]  # of one objective, for one device
 
 
 def train(
@@ -49,16 +50,17 @@ class _Trainings:
         max_tokens: int,
     ) -> None:
         self.model, self.jobs, self.max_tokens = model, jobs, max_tokens
+        self.block_cost = block_cost(model.num_parameters, model.device.type == "cuda")
         rank = max(job.adapter.layout.rank for job in jobs)
-        self.layout = Layout(model.sites, rank)
-        size, size_a = self.layout.size, self.layout.size_a
+        self.layout = Layout(model.sites, rank, model.head)
+        size = self.layout.size
         values = np.zeros((len(jobs), size + 1), dtype=np.float32)
         trainable = np.zeros((len(jobs), size), dtype=np.bool_)
         for row, job in enumerate(jobs):
             pack(job.adapter.layout, job.adapter.vector, self.layout, values[row])
             pack(job.adapter.layout, job.trainable, self.layout, trainable[row])
-        self.trains_a = bool(trainable[:, :size_a].any())
-        self.trains_b = bool(trainable[:, size_a:].any())
+        self.trains_a = bool(trainable[:, self.layout.part_a].any())
+        self.trains_b = bool(trainable[:, self.layout.part_b].any())
         device = model.device
         self.values = torch.from_numpy(values).to(device)
         self.grads = torch.zeros_like(self.values)
@@ -73,8 +75,7 @@ class _Trainings:
             torch.from_numpy(trainable).to(device),
         )
         # What gradients are cleared of: nobody trains A in most methods, and A is half of all.
-        start, stop = 0 if self.trains_a else size_a, size if self.trains_b else size_a
-        self.moving = slice(start, stop)
+        self.moving = slice(0 if self.trains_a else self.layout.size_a, size)
         self.anchor = torch.zeros((), device=device, requires_grad=True)
         self.penalised: dict[Penalty, list[int]] = {}  # rows of the devices of each penalty
         for row, job in enumerate(jobs):
@@ -86,7 +87,7 @@ class _Trainings:
         steps = [len(job.batches) for job in self.jobs]
         for step in range(steps[0]):
             active = sum(count > step for count in steps)
-            batches = [self._texts(job, step) for job in self.jobs[:active]]
+            batches = [_batch(job, step) for job in self.jobs[:active]]
             self.grads[:active, self.moving].zero_()
             losses.append(self._gradients(batches))
             for penalty, rows in self.penalised.items():
@@ -102,64 +103,109 @@ class _Trainings:
             for row, job in enumerate(self.jobs)
         ]
 
-    def _texts(self, job: TrainingJob, step: int) -> list[Text]:
-        if not job.batches[step]:
-            raise LearningError(
-                f"device {job.device}: expected at least one example in every batch, got none "
-                f"in step {step}"
-            )
-        return self.model.tokens.answers(job.batches[step])
-
-    def _gradients(self, batches: Sequence[Sequence[Text]]) -> Tensor:
+    def _gradients(self, batches: Sequence[Sequence[Example]]) -> Tensor:
         """Add every device's gradient to its buffer; return their losses, [active]."""
         losses = torch.zeros(len(batches), device=self.model.device)
-        num_targets = [sum(len(text.ids) - text.start for text in batch) for batch in batches]
-        # The last token of a row is predicted, never read.
-        lengths = [[len(text.ids) - 1 for text in batch] for batch in batches]
-        for block in cut(lengths, self.max_tokens):
-            rows = [[batches[part.device][row] for row in part.rows] for part in block]
-            weights = [1.0 / num_targets[part.device] for part in block]
-            self._run(block, rows, weights, losses)
+        objective = self.model.objective
+        lessons = [objective.lesson(batch) for batch in batches]
+        targets = [objective.num_targets(rows) for rows in lessons]
+        values = self.values.to(self.model.dtype)
+        for who, rows, blocks in self._turns(range(len(batches)), batches, lessons):
+            weights = [1.0 / targets[device] for device in who]
+            self._learn(values, who, rows, blocks, weights, losses)
         return losses
 
-    def _run(
+    def _turns(
         self,
-        block: Sequence[Part],
-        rows: Sequence[Sequence[Text]],
+        who: Sequence[int],
+        batches: Sequence[Sequence[Example]],
+        lessons: Sequence[Rows],
+    ) -> Iterator[tuple[Sequence[int], Sequence[Rows], Sequence[Sequence[Part]]]]:
+        """Yield what takes part in one backward: devices, their rows, and the rows' blocks.
+
+        Where outputs of a device's rows meet in its losses, all of its blocks are of one turn;
+        a turn that is too large is cut by devices, or else by examples.
+        """
+        blocks = cut(
+            [[row.length for row in rows] for rows in lessons], self.max_tokens, self.block_cost
+        )
+        if not self.model.objective.coupled:
+            for block in blocks:
+                rows = [[lessons[part.device][row] for row in part.rows] for part in block]
+                parts = tuple(
+                    Part(i, tuple(range(len(part.rows))), part.length)
+                    for i, part in enumerate(block)
+                )
+                yield [who[part.device] for part in block], rows, [parts]
+            return
+        if sum(map(padded_size, blocks)) <= self.max_tokens or len(batches) == len(batches[0]) == 1:
+            yield who, lessons, blocks
+        elif len(batches) > 1:
+            half = len(batches) // 2
+            yield from self._turns(who[:half], batches[:half], lessons[:half])
+            yield from self._turns(who[half:], batches[half:], lessons[half:])
+        else:
+            half = len(batches[0]) // 2
+            for part in (batches[0][:half], batches[0][half:]):
+                yield from self._turns(who, [part], [self.model.objective.lesson(part)])
+
+    def _learn(
+        self,
+        values: Tensor,
+        who: Sequence[int],
+        lessons: Sequence[Rows],
+        blocks: Sequence[Sequence[Part]],
         weights: Sequence[float],
         losses: Tensor,
     ) -> None:
-        """Forward and backward of one block of g devices, b rows each, T tokens."""
-        device = self.model.device
-        b, length = max(len(texts) for texts in rows), max(part.length for part in block)
-        ids = np.full((len(block), b, length), self.model.tokens.pad_id, dtype=np.int64)
-        positions: list[int] = []
-        targets: list[int] = []
-        owners: list[int] = []
-        for i, texts in enumerate(rows):
-            for j, text in enumerate(texts):
-                read = len(text.ids) - 1
-                ids[i, j, :read] = text.ids[:-1]
-                first = (i * b + j) * length
-                positions.extend(range(first + text.start - 1, first + read))
-                targets.extend(text.ids[text.start :].tolist())
-                owners.extend([i] * (read - text.start + 1))
-        place = torch.tensor([positions, targets, owners], device=device)
-        weight = torch.tensor(weights, dtype=torch.float32, device=device)
-        flat_ids = torch.from_numpy(ids.reshape(-1, length)).to(device)
-        who = [part.device for part in block]
-        stack, grads = self._stack(who)
-        with stacked(self.model.linears, stack), torch.enable_grad():
-            logits = self.model.logits(flat_ids, place[0])
-            nats = functional.cross_entropy(logits, place[1], reduction="none")
-            nats = nats * weight[place[2]]
+        """Forward and backward of one turn.
+
+        Args:
+            values: the vectors of all devices in the model's dtype.
+            who: the device of each lesson.
+            lessons: rows.
+            blocks: parts whose `device` is the number of a lesson.
+            weights: of the nats of each lesson.
+            losses: of all devices, to be added to.
+        """
+        objective, device = self.model.objective, self.model.device
+        index = torch.tensor(who, device=device)
+        moved = self.values[index, self.layout.part_head].requires_grad_()
+        with torch.enable_grad():
+            outputs, apart = [], []
+            for block in blocks:
+                rows = [lessons[part.device][row] for part in block for row in part.rows]
+                inputs = objective.collate(rows, max(part.length for part in block))
+                counts = [(who[part.device], len(part.rows)) for part in block]
+                stack, extra = self._stack(values, counts)
+                apart.extend(extra)
+                with stacked(self.model.linears, stack):
+                    outputs.append(objective.read(self.model.placed(inputs)))
+            heads = self.model.heads(moved)
+            nats, owners = objective.nats(lessons, self._in_order(outputs, blocks), heads)
+            nats = nats * torch.tensor(weights, dtype=torch.float32, device=device)[owners]
             nats.sum().backward()  # type: ignore[no-untyped-call]
-        if grads is not None:
-            self.grads.index_add_(0, torch.tensor(who, device=device), grads)
+        for devices, grads in apart:
+            self.grads.index_add_(0, devices, grads)
+        if moved.grad is not None:
+            self.grads[:, self.layout.part_head].index_add_(0, index, moved.grad)
         # Summed in a fixed order on any device, and one device's nan stays its own.
-        owner = torch.arange(len(block), device=device)[:, None]
-        shares = torch.where(place[2] == owner, nats.detach(), 0.0).sum(dim=1)
-        losses.index_add_(0, torch.tensor(who, device=device), shares)
+        owner = torch.arange(len(who), device=device)[:, None]
+        shares = torch.where(owners == owner, nats.detach(), 0.0).sum(dim=1)
+        losses.index_add_(0, index, shares)
+
+    @staticmethod
+    def _in_order(outputs: Sequence[Tensor], blocks: Sequence[Sequence[Part]]) -> Tensor:
+        """Return the outputs of all blocks in the order of their lessons' rows.
+
+        More than one block is only of coupled objectives, which have one output for each row.
+        """
+        if len(blocks) == 1:
+            return outputs[0]
+        places = [(p.device, row) for block in blocks for p in block for row in p.rows]
+        order = sorted(range(len(places)), key=places.__getitem__)
+        both = torch.cat(list(outputs))
+        return both.index_select(0, torch.tensor(order, device=both.device))
 
     def _penalise(self, penalty: Penalty, rows: Sequence[int]) -> None:
         """Add the gradients of a penalty on these devices' factors."""
@@ -174,26 +220,45 @@ class _Trainings:
             (grads,) = torch.autograd.grad(sites.sum(), values)
         self.grads.index_add_(0, index, grads)
 
-    def _stack(self, who: Sequence[int]) -> tuple[Stack, Tensor | None]:
-        """Return these devices' adapters, and their gradients where these are not views."""
-        if list(who) == list(range(who[0], who[0] + len(who))):
-            chosen = slice(who[0], who[0] + len(who))
-            values, grads, scale = self.values[chosen], self.grads[chosen], self.scale[chosen]
-            extra = None
-        else:
-            index = torch.tensor(who, device=self.model.device)
-            values, scale = self.values[index], self.scale[index]
-            grads = extra = torch.zeros_like(values)
-        a, b = views(self.layout, values.to(self.model.dtype))
+    def _stack(
+        self, values: Tensor, rows: Sequence[tuple[int, int]]
+    ) -> tuple[Stack, list[tuple[Tensor, Tensor]]]:
+        """Return the adapters of a block, of (device, how many rows it has).
+
+        And the gradients (devices, [m, p + 1]) that are still to be added to the buffer where the
+        stack's own are not views of it.
+        """
+        grads, scale = self.grads, self.scale
+        extra: list[tuple[Tensor, Tensor]] = []
+        equal = len({count for _, count in rows}) == 1
+        if equal:
+            devices = [device for device, _ in rows]
+            if devices == list(range(devices[0], devices[0] + len(devices))):
+                chosen = slice(devices[0], devices[0] + len(devices))
+                values, grads, scale = values[chosen], grads[chosen], scale[chosen]
+            else:
+                index = torch.tensor(devices, device=self.model.device)
+                values, scale = values[index], scale[index]
+                grads = torch.zeros_like(values, dtype=torch.float32)
+                extra = [(index, grads)]
+        a, b = views(self.layout, values)
         grad_a, grad_b = views(self.layout, grads)
-        return (
-            Stack(
-                a,
-                b,
-                scale,
-                grad_a if self.trains_a else None,
-                grad_b if self.trains_b else None,
-                self.anchor,
-            ),
-            extra,
+        stack = Stack(
+            a,
+            b,
+            scale,
+            grad_a if self.trains_a else None,
+            grad_b if self.trains_b else None,
+            self.anchor,
+            None if equal else rows,
         )
+        return stack, extra
+
+
+def _batch(job: TrainingJob, step: int) -> tuple[Example, ...]:
+    if not job.batches[step]:
+        raise LearningError(
+            f"device {job.device}: expected at least one example in every batch, got none "
+            f"in step {step}"
+        )
+    return job.batches[step]

@@ -7,6 +7,7 @@ from cosim.learning.learner import Learner, LearningSetting
 from cosim.learning.model_pool import ModelPool
 from cosim.learning.models.base import ModelSource
 from cosim.plugin import Plugin
+from cosim.rng import Draws
 
 
 class Pool(Plugin):
@@ -22,8 +23,15 @@ class TrainingPool(Pool):
 
     def learner(self, setting: LearningSetting) -> Learner:
         """Load the base model and the tasks, and return the learner over them."""
-        return AdapterLearner(setting, self.open(setting.learning.model))
+        return AdapterLearner(
+            setting, self.open(setting.learning.model, setting.draws.child("pool"))
+        )
 
     @abstractmethod
-    def open(self, source: ModelSource) -> ModelPool:
-        """Load the base model and return a pool over it."""
+    def open(self, source: ModelSource, draws: Draws = Draws(0)) -> ModelPool:  # noqa: B008
+        """Load the base model and return a pool over it.
+
+        Args:
+            source: the model.
+            draws: where the start of a trained head is drawn from.
+        """

@@ -11,6 +11,7 @@ from pydantic import Field
 from cosim.learning.model_pool import ModelPool
 from cosim.learning.models.base import ModelSource
 from cosim.learning.pool.base import TrainingPool
+from cosim.rng import Draws
 
 
 class Sequential(TrainingPool):
@@ -20,7 +21,7 @@ class Sequential(TrainingPool):
     device: Literal["cpu", "cuda"] = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
 
-    def open(self, source: ModelSource) -> ModelPool:
+    def open(self, source: ModelSource, draws: Draws = Draws(0)) -> ModelPool:  # noqa: B008
         """Load the base model and return a pool over it.
 
         Raises:
@@ -30,5 +31,5 @@ class Sequential(TrainingPool):
         from cosim.learning.pool._frozen import FrozenModel  # noqa: PLC0415
         from cosim.learning.pool._sequential import SequentialModelPool  # noqa: PLC0415
 
-        model = FrozenModel(source.load(), self.device, self.dtype, self.threads)
+        model = FrozenModel(source.load(), self.device, self.dtype, self.threads, draws)
         return SequentialModelPool(model)

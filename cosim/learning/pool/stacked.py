@@ -7,6 +7,7 @@ from pydantic import Field
 from cosim.learning.model_pool import ModelPool
 from cosim.learning.models.base import ModelSource
 from cosim.learning.pool.base import TrainingPool
+from cosim.rng import Draws
 
 
 class Stacked(TrainingPool):
@@ -24,7 +25,7 @@ class Stacked(TrainingPool):
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_tokens: Annotated[int, Field(ge=1)] = 4096
 
-    def open(self, source: ModelSource) -> ModelPool:
+    def open(self, source: ModelSource, draws: Draws = Draws(0)) -> ModelPool:  # noqa: B008
         """Load the base model and return a pool over it.
 
         Raises:
@@ -34,5 +35,5 @@ class Stacked(TrainingPool):
         from cosim.learning.pool._frozen import FrozenModel  # noqa: PLC0415
         from cosim.learning.pool._stacked import StackedModelPool  # noqa: PLC0415
 
-        model = FrozenModel(source.load(), self.device, self.dtype, self.threads)
+        model = FrozenModel(source.load(), self.device, self.dtype, self.threads, draws)
         return StackedModelPool(model, self.max_tokens)

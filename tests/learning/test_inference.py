@@ -1,0 +1,130 @@
+"""What each kind of inference answers with, against matrices written out."""
+
+import numpy as np
+import pytest
+from inference_helpers import SITES, ask, experts
+
+from cosim.learning.adapter import Adapter, Layout
+from cosim.learning.errors import LearningError
+from cosim.learning.inference.argmax import Argmax
+from cosim.learning.inference.arrow import Arrow
+from cosim.learning.inference.base import Codes
+from cosim.learning.inference.concat import Concat
+from cosim.learning.inference.implicit import Implicit
+from cosim.learning.inference.linear import Linear
+from cosim.learning.inference.oracle import Oracle
+from cosim.learning.inference.spectral import Spectral
+from cosim.learning.inference.sum import Sum
+from cosim.learning.methods.base import Expert
+from cosim.learning.mixture import Mixture
+
+
+def product(adapter, site):
+    """s B A, [d_out, d_in]."""
+    layout = adapter.layout
+    a, b = layout.a(adapter.vector, site), layout.b(adapter.vector, site)
+    return adapter.scale * b.astype(np.float64) @ a.astype(np.float64)
+
+
+def assert_product(adapter, expected):
+    for site in range(len(SITES)):
+        np.testing.assert_allclose(product(adapter, site), expected(site), atol=1e-6)
+
+
+def mean(matrices):
+    return sum(matrices) / len(matrices)
+
+
+def test_sum_adds_products_of_any_rank():
+    known = experts((0,), (1, 2), (3,), ranks=(2, 3, 4))
+    assert_product(
+        ask(Sum(), known), lambda site: sum(product(each.adapter, site) for each in known)
+    )
+
+
+def test_concat_weighs_by_members():
+    known = experts((0,), (1, 2, 4), ranks=(2, 3))
+    expected = (0.25, 0.75)
+    assert_product(
+        ask(Concat(), known),
+        lambda site: sum(
+            w * product(e.adapter, site) for w, e in zip(expected, known, strict=True)
+        ),
+    )
+
+
+@pytest.mark.parametrize(("alpha", "singles", "cluster"), [("one", 1, 1), ("normalised", 0.2, 0.6)])
+def test_linear_lets_summed_a_meet_the_mean_of_b(alpha, singles, cluster):
+    known = experts((0,), (1, 2, 4), (3,))
+
+    def expected(site):
+        first, many, last = (each.adapter for each in known)
+        a = singles * sum(e.layout.a(e.vector, site).astype(np.float64) for e in (first, last))
+        b = mean([e.layout.b(e.vector, site).astype(np.float64) for e in (first, last)])
+        return first.scale * b @ a + cluster * product(many, site)
+
+    assert_product(ask(Linear(alpha=alpha), known), expected)
+
+
+def test_linear_needs_factors_that_can_be_added():
+    with pytest.raises(LearningError, match=r"rank 4 .* of devices \(1,\) beside rank 2"):
+        ask(Linear(), experts((0,), (1,), ranks=(2, 4)))
+
+
+def test_oracle_takes_the_adapters_of_those_that_train_the_task():
+    known = experts((0,), (1, 2), (3,))
+    tasks = {0: frozenset({0}), 1: frozenset({1}), 2: frozenset({2}), 3: frozenset({2, 4})}
+    own, cluster, other = (each.adapter for each in known)
+    assert ask(Oracle(), known, task=0, tasks_of=tasks) is own
+    assert ask(Oracle(), known, task=1, tasks_of=tasks) is cluster
+    assert ask(Oracle(), known, task=4, tasks_of=tasks) is other
+    assert_product(
+        ask(Oracle(), known, task=2, tasks_of=tasks),
+        lambda site: mean([product(cluster, site), product(other, site)]),
+    )
+    assert ask(Oracle(), known, task=9, tasks_of=tasks) is own
+    assert ask(Oracle(), known[1:], task=9, tasks_of=tasks, answer="the method's") == "the method's"
+
+
+def codes(num_devices):
+    rng = np.random.default_rng(1)
+    return Codes.of(
+        {
+            device: [rng.standard_normal(site.d_in).astype(np.float32) for site in SITES]
+            for device in range(num_devices)
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", [Argmax(), Arrow(), Spectral(), Implicit()])
+def test_one_adapter_alone_needs_no_routing(kind):
+    (own,) = experts((0,))
+    assert ask(kind, (own,), codes=codes(1)) is own.adapter
+    found = ask(kind, experts((0,), (1,)), codes=codes(2))
+    assert isinstance(found, Mixture)
+    assert len(found.adapters) == 2
+
+
+def test_codes_are_measured_from_the_mean_of_all():
+    found = codes(4)
+    for site in range(len(SITES)):
+        total = sum(found.offset(site, (device,)) for device in range(4))
+        np.testing.assert_allclose(total, 0, atol=1e-6)
+        np.testing.assert_allclose(
+            found.offset(site, (0, 2)), mean([found.offset(site, (d,)) for d in (0, 2)]), atol=1e-6
+        )
+
+
+def test_an_expert_without_codes_is_an_error():
+    with pytest.raises(LearningError, match="needs the devices' codes, got none"):
+        ask(Implicit(), experts((0,), (1,)))
+    with pytest.raises(LearningError, match=r"a code of every device, got none of \[7\]"):
+        ask(Implicit(), experts((0,), (1, 7)), codes=codes(2))
+
+
+def test_a_head_is_the_mean_of_the_heads():
+    layout = Layout(SITES, 1, head=SITES[2])
+    vectors = [np.full(layout.size, value, np.float32) for value in (1.0, 2.0, 6.0)]
+    known = tuple(Expert((i,), Adapter(layout, each, 1.0)) for i, each in enumerate(vectors))
+    size = layout.part_head.stop - layout.part_head.start
+    np.testing.assert_array_equal(ask(Arrow(), known).head, np.full(size, 3.0, np.float32))
