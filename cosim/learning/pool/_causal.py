@@ -7,14 +7,14 @@ the right, where causal attention never looks, so no attention mask is needed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from cosim.learning.errors import LearningError
 from cosim.learning.pool._objective import Heads, Inputs, Objective, Sheet, answer_of
@@ -189,6 +189,30 @@ class CausalObjective(Objective[TokenRow]):
             ]
             means.append(torch.stack(tokens).mean())
         return torch.stack(means)
+
+    def write(self, network: nn.Module, examples: Sequence[Example], max_tokens: int) -> list[str]:
+        """Greedily, by the library's own decoding; prompts are padded on the left."""
+        prompts = self.tokens.prompts(examples, max_tokens)
+        longest = max(map(len, prompts))
+        ids = torch.full((len(prompts), longest), self.tokens.pad_id)
+        attention = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+            attention[row, longest - len(prompt) :] = 1
+        greedily = GenerationConfig(  # not what the model's files say of sampling
+            max_new_tokens=max_tokens,
+            do_sample=False,
+            pad_token_id=self.tokens.pad_id,
+            eos_token_id=self.tokens.end_id,
+        )  # type: ignore[no-untyped-call]
+        device = self._network.device
+        generate: Any = network.generate
+        written = generate(
+            input_ids=ids.to(device),
+            attention_mask=attention.to(device),
+            generation_config=greedily,
+        )
+        return [self.tokens.text(each[longest:].tolist()) for each in written]
 
     def _pad(self, texts: Sequence[Text]) -> tuple[Tensor, Tensor]:
         """Return token ids padded on the right, and the attention mask, both [rows, T]."""

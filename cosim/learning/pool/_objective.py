@@ -147,6 +147,22 @@ class Objective(ABC, Generic[R]):
     def plain_scores(self, network: nn.Module, example: Example, heads: Heads | None) -> Tensor:
         """Return the score of each choice of one example, plainly, float64 [choices]."""
 
+    def write(self, network: nn.Module, examples: Sequence[Example], max_tokens: int) -> list[str]:
+        """Return what a model writes after each prompt, likeliest token by likeliest token.
+
+        Args:
+            network: the objective's, or the same wrapped with an adapter.
+            examples: whose prompts.
+            max_tokens: most tokens that it writes.
+
+        Raises:
+            LearningError: this kind of model writes nothing.
+        """
+        raise LearningError(
+            "expected a model that writes text (kind causal_lm) for a task that is answered in "
+            "words; choose another model, or a task with choices"
+        )
+
 
 def answer_of(example: Example) -> int:
     """Return the place of the answer among the choices."""

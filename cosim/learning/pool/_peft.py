@@ -19,6 +19,7 @@ from cosim.learning.model_pool import (
 )
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._objective import Heads, answer_of
+from cosim.learning.pool._writing import is_written, judge_written
 from cosim.learning.tasks.base import Example
 
 
@@ -88,8 +89,11 @@ def judge_one(model: FrozenModel, adapter: Adapter, examples: Sequence[Example])
     """Judge one adapter, example by example."""
     if not examples:
         raise LearningError("expected at least one example to judge an adapter by, got none")
+    written = is_written(examples)
     correct, nats = [], []
     with torch.no_grad(), _adapted(model, adapter) as (network, factors):
+        if written:
+            return judge_written(model, network, examples, max_tokens=0)
         heads = _heads(model, adapter, factors)
         for example in examples:
             answer = answer_of(example)

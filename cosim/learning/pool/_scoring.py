@@ -19,6 +19,7 @@ from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._lora import Stack, merged, stacked, views
 from cosim.learning.pool._objective import Inputs, Sheet
 from cosim.learning.pool._routing import mean_inputs, routed
+from cosim.learning.pool._writing import is_written, judge_written
 from cosim.learning.tasks.base import Example
 
 # On a CPU smaller batches are faster: activations stay in the cache (measured, 15 to 30 %).
@@ -54,9 +55,13 @@ def evaluate(model: FrozenModel, jobs: Sequence[EvaluationJob], max_tokens: int)
         max_tokens = min(max_tokens, _CPU_TOKENS)
     digests: dict[int, bytes] = {}
     by_adapter: dict[Hashable, list[int]] = {}
+    scores: dict[int, Score] = {}
     for number, job in enumerate(jobs):
         if not job.examples:
             raise LearningError("expected at least one example to judge an adapter by, got none")
+        if is_written(job.examples):
+            scores[number] = _judge_written(model, job, max_tokens)
+            continue
         adapter = job.adapter
         key: Hashable = id(adapter)
         if isinstance(adapter, Adapter):
@@ -65,7 +70,6 @@ def evaluate(model: FrozenModel, jobs: Sequence[EvaluationJob], max_tokens: int)
             key = (adapter.layout.rank, adapter.scale, digests[id(adapter.vector)])
         by_adapter.setdefault(key, []).append(number)
     sheets: dict[tuple[tuple[Example, ...], ...], _Ready] = {}
-    scores: dict[int, Score] = {}
     for numbers in by_adapter.values():
         sets = tuple(dict.fromkeys(jobs[number].examples for number in numbers))
         if sets not in sheets:
@@ -112,6 +116,18 @@ def _judge(
             correct[i] = np.argmax(choices) == answer and np.isfinite(choices[answer])
             nats_of_answer[i] = np.logaddexp.reduce(choices) - choices[answer]
     return correct, nats_of_answer
+
+
+def _judge_written(model: FrozenModel, job: EvaluationJob, max_tokens: int) -> Score:
+    if isinstance(job.adapter, Mixture):
+        raise LearningError(
+            "expected one adapter to write with, got a mixture that weighs its adapters anew for "
+            "each input; choose inference by_method, sum, concat, linear or oracle for a task that "
+            "is answered in words"
+        )
+    using = merged if model.dtype == torch.float32 else stacked
+    with torch.no_grad(), using(model.linears, _stack(model, job.adapter)):
+        return judge_written(model, model.network, job.examples, max_tokens)
 
 
 def _plain(model: FrozenModel, adapter: Adapter, ready: _Ready) -> list[Tensor]:

@@ -42,6 +42,36 @@ class Tokens:
         """Return the example's prompt with each of its choices."""
         return self._texts([(example.prompt, choice) for choice in example.choices])
 
+    def prompts(self, examples: Sequence[Example], room: int) -> list[list[int]]:
+        """Return each example's prompt, which leaves room for so many tokens more.
+
+        Raises:
+            LearningError: one has no tokens, or does not leave that room.
+        """
+        found = self._ids([example.prompt for example in examples])
+        for example, ids in zip(examples, found, strict=True):
+            if not ids:
+                raise LearningError(
+                    f"expected a prompt of at least one token, got {example.prompt!r}"
+                )
+            if self._longest is not None and len(ids) + room > self._longest:
+                raise LearningError(
+                    f"expected a prompt of at most {self._longest - room} tokens, so that the "
+                    f"model can write {room} more, got {len(ids)} ({example.prompt[:60]!r}...); "
+                    "lower max_tokens, leave out long examples or choose a model that reads more"
+                )
+        return found
+
+    def text(self, ids: list[int]) -> str:
+        """Return the text of tokens, without special ones."""
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+
+    @property
+    def end_id(self) -> int | None:
+        """The token that ends a text; None if there is none."""
+        end: int | None = self._tokenizer.eos_token_id
+        return end
+
     def prepare(self, examples: Iterable[Example]) -> None:
         """Tokenise these examples' choices at once, which is faster than one by one."""
         self._texts([(e.prompt, choice) for e in examples for choice in e.choices])
