@@ -23,7 +23,7 @@ from cosim.radio.sampling import tolerance_s, tolerances_s
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: it is made for every look, and that would double its cost
 class Service:
     """S(t) over n pieces of constant rate.
 

@@ -257,5 +257,6 @@ def _air(world: World, spectrum: Spectrum, link: Link, invariants: Invariants | 
         combining=link.combining == "chase",
         num_blocks=count,
         block_offsets_hz=block_offsets_hz,
+        has_interference=spectrum.interference == "co_channel",
         invariants=invariants,
     )

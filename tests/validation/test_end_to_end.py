@@ -60,7 +60,7 @@ def simulate(num_links, num_packets, loss, seed):
     network = Network(
         env,
         world,
-        [Radio()] * (num_links + 1),
+        [Radio(tx_power_dbm=40.0)] * (num_links + 1),  # enough for all links at once
         Spectrum.model_validate({"bandwidth": "10 MHz"}),
         Link.model_validate({"rate": "shannon", "error": {"kind": "fixed", "rate": loss}}),
         Transport.model_validate(

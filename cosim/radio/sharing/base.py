@@ -70,9 +70,12 @@ class SharingRule(Plugin):
     Attributes:
         exclusive: whether a flow that transmits has a block, or all of the band, to itself for a
             slot, so that the flows of a domain take turns.
+        by_number: whether the shares depend on the number of flows alone, so that they need be
+            found once for each number.
     """
 
     exclusive: ClassVar[bool] = False
+    by_number: ClassVar[bool] = False
 
     if TYPE_CHECKING:  # at run time a property here would hide the field of a kind that has slots
 

@@ -138,6 +138,7 @@ class Air:
         num_blocks: resource blocks of the band; None for a band that can be cut anywhere.
         block_offsets_hz: their centres relative to the carrier, [C], of a frequency-selective
             channel; None for a flat one.
+        has_interference: whether flows of other domains are heard.
         invariants: what to check, or None.
     """
 
@@ -152,6 +153,7 @@ class Air:
         combining: bool = False,
         num_blocks: int | None = None,
         block_offsets_hz: Floats | None = None,
+        has_interference: bool = False,
         invariants: Invariants | None = None,
     ) -> None:
         self._world = world
@@ -163,6 +165,8 @@ class Air:
         self.invariants = invariants
         self._num_blocks = num_blocks
         self._block_offsets_hz = block_offsets_hz
+        self._has_interference = has_interference
+        self._by_number: dict[int, Division] = {}  # of rules that only count flows
 
     def gains(self, flow: Flow, src: int, first: int, num: int) -> Floats:
         """Return the gain from `src` to a flow's receivers at its samples, [R, num, C].
@@ -228,7 +232,7 @@ class Air:
             offset_db: of the outer loop.
         """
         total, blocks = (share, None) if isinstance(share, float) else (share.mean(axis=1), share)
-        if not np.any(total):
+        if not (total > 0.0 if isinstance(total, float) else total.any()):
             return self._nothing(sinr)
         width, duty = self._when_on(total)
         snr = self._on_share(sinr, width, blocks)
@@ -317,6 +321,8 @@ class Air:
         Returns:
             Shares [F, K, 1] or [F, K, C].
         """
+        if len(flows) in self._by_number:
+            return self._by_number[len(flows)]
         offsets_db = np.array(offset_db)[:, np.newaxis] if any(offset_db) else 0.0
 
         seen: list[Sequence[Floats]] = []
@@ -367,10 +373,13 @@ class Air:
                 shares = deal(blocks, self._num_blocks)
         if self.invariants is not None:
             self.invariants.shares(shares, len(flows))
-        if self.rule.slot_s is None:
+        if self._has_interference and self.rule.slot_s is None:
             for flow, share in zip(flows, shares, strict=True):
                 flow.duty = self._mean_duty(float(share.mean()))
-        return Division(shares, division.memory)
+        division = Division(shares, division.memory)
+        if self.rule.by_number and not self._has_interference:
+            self._by_number[len(flows)] = division
+        return division
 
     def _mean_duty(self, share: float) -> float:
         """Return the part of the time in which a share of the band is held."""
