@@ -279,7 +279,7 @@ def _saying_it_is_finished(result: "Run") -> Iterator[None]:
 
 def _report(result: "Run", scenario: "Scenario", *, quiet: bool) -> None:
     from cosim.results.draw import default_out_dir, draw_figures  # noqa: PLC0415
-    from cosim.results.render import table, text  # noqa: PLC0415
+    from cosim.results.render import LABEL_WIDTH, table, text  # noqa: PLC0415
     from cosim.results.summary import summarise  # noqa: PLC0415
 
     if not quiet:
@@ -299,7 +299,7 @@ def _report(result: "Run", scenario: "Scenario", *, quiet: bool) -> None:
         typer.echo(result.path)
         return
     if figures:
-        typer.echo(f"figures                  {folder}")
+        typer.echo(f"{'figures':<{LABEL_WIDTH}}  {folder}")
     typer.echo(f"\nplot again with: cosim plot {shlex.quote(str(result.path))}")
 
 
