@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from cosim.learning.errors import LearningError
+from cosim.learning.models._vit_config import VitConfig
 from cosim.learning.models.causal_lm import CausalLm
 from cosim.learning.models.encoder import Encoder
-from cosim.learning.models.image import Image, VitConfig
+from cosim.learning.models.image import Image
 from cosim.plugin import find
 
 

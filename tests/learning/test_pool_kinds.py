@@ -20,8 +20,9 @@ from cosim.learning.adapter import Adapter, Layout, concatenate
 from cosim.learning.errors import LearningError
 from cosim.learning.mixture import Mixture, Router
 from cosim.learning.model_pool import EvaluationJob
+from cosim.learning.models._vit_config import VitConfig
 from cosim.learning.models.encoder import Encoder
-from cosim.learning.models.image import Image, VitConfig
+from cosim.learning.models.image import Image
 from cosim.learning.pool.sequential import Sequential
 from cosim.learning.pool.stacked import Stacked
 from cosim.learning.tasks.base import Example

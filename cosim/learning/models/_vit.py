@@ -1,24 +1,22 @@
 """Vision transformers: making a small one from addressed draws, and how images are normalised."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import ViTConfig, ViTModel
 
 from cosim.learning.errors import LearningError
+from cosim.learning.models._vit_config import VitConfig
 from cosim.rng import Draws
-
-if TYPE_CHECKING:
-    from cosim.learning.models.image import VitConfig
 
 _STD = 0.02  # initializer_range of transformers
 # Mean and deviation of a channel where nothing else is said: pixels of [0, 1] go to [-1, 1].
 _HALF = 0.5
 
 
-def made(shape: "VitConfig") -> ViTModel:
+def made(shape: VitConfig) -> ViTModel:
     """Return a ViT with random weights, the same on every machine; torch's own stream is kept."""
     config = ViTConfig(
         hidden_size=shape.hidden,

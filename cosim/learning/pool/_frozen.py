@@ -1,6 +1,6 @@
 """The frozen base model of a pool: where it runs, what gets adapters, and where its head starts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from cosim.learning.adapter import Site, Vector
 from cosim.learning.errors import LearningError
-from cosim.learning.model_pool import ModelPool
 from cosim.learning.models.base import BaseModel
 from cosim.learning.pool._objective import Heads, Objective
-from cosim.learning.tasks.base import Example
 from cosim.rng import Draws
 
 Device = Literal["cpu", "cuda"]
@@ -116,39 +114,3 @@ def _num_multiplied(network: nn.Module, output: nn.Module | None) -> int:
         and id(parameter) not in last
     ]
     return sum(parameter.numel() for parameter in (*others, *last.values()))
-
-
-class FrozenModelPool(ModelPool):
-    """What running pools over one frozen model share."""
-
-    def __init__(self, model: FrozenModel) -> None:
-        self._model = model
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        return self._model.sites
-
-    @property
-    def head(self) -> Site | None:
-        return self._model.head
-
-    @property
-    def head_start(self) -> Vector | None:
-        return self._model.head_start
-
-    @property
-    def task_type(self) -> str | None:
-        return self._model.objective.task_type
-
-    @property
-    def num_parameters(self) -> int:
-        return self._model.num_parameters
-
-    def mean_inputs(self, examples: Sequence[Example]) -> list[Vector]:
-        from cosim.learning.pool._scoring import mean_inputs_of  # noqa: PLC0415  it needs FrozenModel
-
-        with self._model.running():
-            return mean_inputs_of(self._model, examples)
-
-    def num_tokens(self, batches: Sequence[Sequence[Example]]) -> int:
-        return sum(map(self._model.objective.count, batches))

@@ -6,7 +6,7 @@ from cosim.learning.adapter import Adapter
 from cosim.learning.errors import LearningError
 from cosim.learning.model_pool import EvaluationJob, Score, TrainingJob, TrainingResult
 from cosim.learning.pool._check import check_layouts
-from cosim.learning.pool._frozen import FrozenModelPool
+from cosim.learning.pool._frozen_pool import FrozenModelPool
 from cosim.learning.pool._peft import judge_one, train_one
 
 

@@ -6,7 +6,8 @@ from typing import Literal
 from cosim.learning.mixture import Mixture
 from cosim.learning.model_pool import EvaluationJob, Score, TrainingJob, TrainingResult
 from cosim.learning.pool._check import check_layouts
-from cosim.learning.pool._frozen import FrozenModel, FrozenModelPool
+from cosim.learning.pool._frozen import FrozenModel
+from cosim.learning.pool._frozen_pool import FrozenModelPool
 from cosim.learning.pool._scoring import evaluate
 from cosim.learning.pool._training import train
 
