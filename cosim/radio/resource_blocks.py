@@ -4,9 +4,13 @@ A resource block is 12 subcarriers wide (38.211, clause 4.4.4.1).
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from cosim.scenario.tree import Spectrum
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -57,21 +61,20 @@ def num_blocks(bandwidth_hz: float, subcarrier_spacing_hz: float) -> int:
     return fitting
 
 
-def blocks_of_band(
-    bandwidth_hz: float, subcarrier_spacing_hz: float, count: int | None = None
-) -> tuple[int, float]:
-    """Return how many blocks are used of a band, and their width together, guard bands left out.
+def usable_band(spectrum: "Spectrum") -> tuple[float, int | None]:
+    """Return the width in Hz of a band that is used, and its number of resource blocks.
 
-    Args:
-        bandwidth_hz: of the channel.
-        subcarrier_spacing_hz: a block is 12 subcarriers.
-        count: blocks to use; None for all that the channel has.
+    Guard bands are left out where there are blocks. The number is None for a band that can be cut
+    anywhere.
 
     Raises:
         ValueError: as `num_blocks`.
     """
-    used = count or num_blocks(bandwidth_hz, subcarrier_spacing_hz)
-    return used, used * block_width_hz(subcarrier_spacing_hz)
+    blocks = spectrum.resource_blocks
+    if blocks is None:
+        return spectrum.bandwidth_hz, None
+    count = blocks.count or num_blocks(spectrum.bandwidth_hz, blocks.spacing_hz)
+    return count * block_width_hz(blocks.spacing_hz), count
 
 
 def _whole(value: float) -> float:

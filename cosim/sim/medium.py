@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from cosim.radio.arq import attempts_allowed
 from cosim.radio.budget import noise_density_w_per_hz
-from cosim.radio.resource_blocks import blocks_of_band, offsets_hz
+from cosim.radio.resource_blocks import offsets_hz, usable_band
 from cosim.rng import Draws
 from cosim.scenario.tree import Link, Radio, Spectrum, Transport
 from cosim.sim.admission import Admission, Request
@@ -242,12 +242,10 @@ class Medium:
 
 def _air(world: World, spectrum: Spectrum, link: Link, invariants: Invariants | None) -> Air:
     """Return what links are like on a spectrum, whose guard bands its resource blocks leave out."""
-    bandwidth_hz, blocks = spectrum.bandwidth_hz, spectrum.resource_blocks
-    count, block_offsets_hz = None, None
-    if blocks is not None:
-        count, bandwidth_hz = blocks_of_band(bandwidth_hz, blocks.spacing_hz, blocks.count)
-        if world.is_selective:
-            block_offsets_hz = offsets_hz(count, blocks.spacing_hz)
+    bandwidth_hz, count = usable_band(spectrum)
+    blocks, block_offsets_hz = spectrum.resource_blocks, None
+    if count is not None and blocks is not None and world.is_selective:
+        block_offsets_hz = offsets_hz(count, blocks.spacing_hz)
     return Air(
         world,
         bandwidth_hz,

@@ -14,7 +14,7 @@ from cosim.planning.triggers.base import Trigger, TriggerView
 from cosim.planning.view import Plan, PlanView
 from cosim.radio.budget import noise_density_w_per_hz
 from cosim.radio.packets import on_air_bits
-from cosim.radio.resource_blocks import blocks_of_band
+from cosim.radio.resource_blocks import usable_band
 from cosim.rng import Draws
 from cosim.scenario.tree import DeviceGroup, Scenario
 from cosim.units import dbm_to_watts
@@ -66,14 +66,7 @@ class Replanner:
             scenario.spectrum.noise_density_dbm_per_hz,
             [radio.noise_figure_db for radio in radios],
         )
-        self._bandwidth_hz, blocks = (
-            scenario.spectrum.bandwidth_hz,
-            scenario.spectrum.resource_blocks,
-        )
-        if blocks is not None:
-            _, self._bandwidth_hz = blocks_of_band(
-                self._bandwidth_hz, blocks.spacing_hz, blocks.count
-            )
+        self._bandwidth_hz, _ = usable_band(scenario.spectrum)
         self._planner: Planner = scenario.topology.planner
         self._triggers: tuple[Trigger, ...] = scenario.topology.triggers
         self._newest: Plan | None = None

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -125,17 +126,21 @@ def _judge_written(model: FrozenModel, job: EvaluationJob, max_tokens: int) -> S
             "each input; choose inference by_method, sum, concat, linear or oracle for a task that "
             "is answered in words"
         )
-    using = merged if model.dtype == torch.float32 else stacked
-    with torch.no_grad(), using(model.linears, _stack(model, job.adapter)):
+    with torch.no_grad(), _with(model, job.adapter):
         return judge_written(model, model.network, job.examples, max_tokens)
+
+
+def _with(model: FrozenModel, adapter: Adapter) -> AbstractContextManager[None]:
+    """Let the model run with one adapter."""
+    # Merging costs one product per layer and spares the low-rank ones of every token. In bfloat16
+    # it would round small updates away.
+    using = merged if model.dtype == torch.float32 else stacked
+    return using(model.linears, _stack(model, adapter))
 
 
 def _plain(model: FrozenModel, adapter: Adapter, ready: _Ready) -> list[Tensor]:
     """Return the outputs of all batches by one adapter."""
-    # Merging costs one product per layer and spares the low-rank ones of every token. In bfloat16
-    # it would round small updates away.
-    using = merged if model.dtype == torch.float32 else stacked
-    with using(model.linears, _stack(model, adapter)):
+    with _with(model, adapter):
         return [model.objective.read(inputs) for inputs, _ in ready.batches]
 
 
