@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 from cosim.learning.adapter import Adapter, Vector
 from cosim.learning.inference._gates import one_hot_top, pooled
 from cosim.learning.inference._spectra import reactions
-from cosim.learning.inference.base import Inference, Question, routed
-from cosim.learning.methods.base import Cohort, DeviceState, Method
-from cosim.learning.mixture import Mixture, Router
+from cosim.learning.inference.base import Routed
+from cosim.learning.mixture import Router
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Argmax(Inference):
+class Argmax(Routed):
     """One adapter for a whole sequence: the one of the largest score.
 
     The model first reads the sequence without adapters. At each site and prompt token an adapter
@@ -23,12 +22,9 @@ class Argmax(Inference):
     all sites. It sees B: with A random and frozen ||A_j x|| alone would be chance.
     """
 
-    def answering(
-        self, method: Method, cohort: Cohort, state: DeviceState, question: Question
-    ) -> Adapter | Mixture:
-        """Return the mixture."""
-        experts = method.experts(cohort, state)
-        return routed(experts, ArgmaxRouter(tuple(expert.adapter for expert in experts)))
+    def router(self, adapters: tuple[Adapter, ...]) -> Router:
+        """Return the router."""
+        return ArgmaxRouter(adapters)
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,14 @@ from pydantic import Field
 from cosim.learning.adapter import Adapter, Vector
 from cosim.learning.inference._gates import softmax_top
 from cosim.learning.inference._spectra import singular
-from cosim.learning.inference.base import Inference, Question, routed
-from cosim.learning.methods.base import Cohort, DeviceState, Method
-from cosim.learning.mixture import Mixture, Router
+from cosim.learning.inference.base import Routed
+from cosim.learning.mixture import Router
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Arrow(Inference):
+class Arrow(Routed):
     """Weights for every token and site: the softmax of |v_j^T x| / temperature of the `top_k`.
 
     Without `top_k` all adapters take part. The paper's libraries are larger than the adapters that
@@ -33,13 +32,9 @@ class Arrow(Inference):
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_k: Annotated[int, Field(ge=1)] | None = 4
 
-    def answering(
-        self, method: Method, cohort: Cohort, state: DeviceState, question: Question
-    ) -> Adapter | Mixture:
-        """Return the mixture."""
-        experts = method.experts(cohort, state)
-        adapters = tuple(expert.adapter for expert in experts)
-        return routed(experts, ArrowRouter(adapters, self.temperature, self.top_k))
+    def router(self, adapters: tuple[Adapter, ...]) -> Router:
+        """Return the router."""
+        return ArrowRouter(adapters, self.temperature, self.top_k)
 
 
 @dataclass(frozen=True)

@@ -100,3 +100,18 @@ def shares(experts: Sequence[Expert]) -> list[float]:
     """Return each expert's part of all members, of sum 1."""
     total = sum(len(expert.members) for expert in experts)
     return [len(expert.members) / total for expert in experts]
+
+
+class Routed(Inference):
+    """An inference whose router goes by the adapters alone."""
+
+    @abstractmethod
+    def router(self, adapters: tuple[Adapter, ...]) -> Router:
+        """Return what weighs these adapters."""
+
+    def answering(
+        self, method: Method, cohort: Cohort, state: DeviceState, question: Question
+    ) -> Adapter | Mixture:
+        """Return the mixture."""
+        experts = method.experts(cohort, state)
+        return routed(experts, self.router(tuple(expert.adapter for expert in experts)))

@@ -12,15 +12,14 @@ from pydantic import Field
 from cosim.learning.adapter import Adapter, Vector
 from cosim.learning.inference._gates import softmax_top
 from cosim.learning.inference._spectra import reactions
-from cosim.learning.inference.base import Inference, Question, routed
-from cosim.learning.methods.base import Cohort, DeviceState, Method
-from cosim.learning.mixture import Mixture, Router
+from cosim.learning.inference.base import Routed
+from cosim.learning.mixture import Router
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Spectral(Inference):
+class Spectral(Routed):
     """Weights for every token and site: the softmax of z_j / temperature of the `top_k`.
 
     z_j is the score less the adapters' mean, over their standard deviation. With two adapters it is
@@ -30,13 +29,9 @@ class Spectral(Inference):
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_k: Annotated[int, Field(ge=1)] | None = None
 
-    def answering(
-        self, method: Method, cohort: Cohort, state: DeviceState, question: Question
-    ) -> Adapter | Mixture:
-        """Return the mixture."""
-        experts = method.experts(cohort, state)
-        adapters = tuple(expert.adapter for expert in experts)
-        return routed(experts, SpectralRouter(adapters, self.temperature, self.top_k))
+    def router(self, adapters: tuple[Adapter, ...]) -> Router:
+        """Return the router."""
+        return SpectralRouter(adapters, self.temperature, self.top_k)
 
 
 @dataclass(frozen=True)
