@@ -19,6 +19,7 @@ from cosim.learning.adapter import Adapter, Layout
 from cosim.learning.batches import LocalData
 from cosim.learning.division import divide
 from cosim.learning.errors import LearningError
+from cosim.learning.freezing import Frozen
 from cosim.learning.inference.base import Codes, Inference, Question
 from cosim.learning.learner import Forecast, Learner, LearningSetting
 from cosim.learning.methods._measures import overlap
@@ -33,6 +34,7 @@ from cosim.learning.model_pool import (
     EvaluationJob,
     ModelPool,
     Optimisation,
+    OptimiserState,
     TrainingJob,
     TrainingResult,
 )
@@ -66,12 +68,7 @@ class AdapterLearner(Learner):
         self._cohort = Cohort(setting.draws, layout, setting.num_devices)
         packing = Packing.of(setting, layout, pool)
         self._packing, self._outbox = packing, Outbox(packing)
-        self._optimisation = Optimisation(
-            optimizer=setting.learning.local.optimizer,
-            lr=setting.learning.local.lr,
-            weight_decay=setting.learning.local.weight_decay,
-            clip=setting.learning.local.clip,
-        )
+        self._frozen = {names: Frozen.of(layout, names) for names in _all_frozen(setting)}
 
         division = divide(
             setting.learning.tasks, setting.data_root, setting.draws, setting.num_devices
@@ -97,6 +94,8 @@ class AdapterLearner(Learner):
             self._method.start(self._cohort, device) for device in range(setting.num_devices)
         ]
         self._num_seen = [0] * setting.num_devices  # examples gone through, for the order of epochs
+        self._num_steps = [0] * setting.num_devices  # steps made, for the learning rate
+        self._optimisers: dict[int, OptimiserState] = {}  # of devices that keep theirs
         self._last_loss: dict[int, float] = {}
         self._jobs: dict[int, TrainingJob] = {}
         self._began: dict[int, DeviceState] = {}  # the states that they were fixed from
@@ -122,6 +121,9 @@ class AdapterLearner(Learner):
         self._check_finite(job, result)
         self._last_loss[device] = result.losses[-1]
         self._num_seen[device] += sum(map(len, job.batches))
+        self._num_steps[device] += len(job.batches)
+        if result.optimiser is not None:
+            self._optimisers[device] = result.optimiser
         state, vector = self._states[device], result.vector
         if state is not began:  # merged meanwhile: move from there
             adapter, _ = self._method.training(self._cohort, state)
@@ -144,9 +146,10 @@ class AdapterLearner(Learner):
         self._results.pop(device, None)
 
     def _job(self, device: int, round: int) -> TrainingJob:
-        state, local = self._states[device], self._setting.learning.local
+        state, local = self._states[device], self._setting.local[device]
         steps = self._method.steps(state, local.steps)
         adapter, trainable = self._method.training(self._cohort, state)
+        trainable = self._frozen[local.freeze].thawed(adapter.layout, trainable)
         return TrainingJob(
             device=device,
             round=round,
@@ -155,9 +158,23 @@ class AdapterLearner(Learner):
             batches=self._data[device].batches(
                 self._setting.draws, self._num_seen[device], steps, local.batch
             ),
-            optimisation=self._optimisation,
+            optimisation=Optimisation(
+                local.optimizer, local.lr, local.weight_decay, local.clip, local.momentum
+            ),
             penalty=self._method.penalty(),
+            lr_factors=local.schedule.factors(self._num_steps[device], steps),
+            optimiser=self._optimiser(device, adapter.layout),
         )
+
+    def _optimiser(self, device: int, layout: Layout) -> OptimiserState | None:
+        """Return where the device's optimiser goes on from; None if it starts anew each time."""
+        local = self._setting.local[device]
+        if local.optimizer_state == "reset" or self._method.starts_anew:
+            return None
+        kept = self._optimisers.get(device)
+        if kept is None or len(kept.mean) != layout.size:
+            return OptimiserState.fresh(local.optimizer, layout.size)
+        return kept
 
     def _work(self, job: TrainingJob) -> Work:
         """Forward and backward through N frozen parameters and the trained ones of the adapter.
@@ -172,7 +189,7 @@ class AdapterLearner(Learner):
             flops=self._pool.num_tokens(job.batches) * per_token,
             num_parameters=trained,
             num_samples=sum(map(len, job.batches)),
-            batch_size=self._setting.learning.local.batch,
+            batch_size=self._setting.local[job.device].batch,
         )
 
     def _check_finite(self, job: TrainingJob, result: TrainingResult) -> None:
@@ -324,6 +341,10 @@ class AdapterLearner(Learner):
 
     def _answering(self, device: int) -> Adapter:
         return self._method.inference(self._cohort, self._states[device])
+
+
+def _all_frozen(setting: LearningSetting) -> set[tuple[str, ...]]:
+    return {local.freeze for local in setting.local}
 
 
 def _emptied(update: Update) -> Update:

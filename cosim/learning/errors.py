@@ -3,3 +3,7 @@
 
 class LearningError(Exception):
     """A model, its data or its training cannot go on."""
+
+
+class InputError(LearningError):
+    """What the user gave, a model, data or a setting, cannot be used: nothing was simulated."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
 from cosim.rng import Draws
+from cosim.scenario.local import Local
 from cosim.world.compute.base import Work
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class LearningSetting:
     Attributes:
         learning: the scenario's section.
         num_devices: number of devices.
+        local: how each device trains.
         draws: the scenario's random numbers.
         data_root: folder that data files are looked up in.
         segment_bytes: application bytes that one packet carries.
@@ -36,6 +38,7 @@ class LearningSetting:
 
     learning: "Learning"
     num_devices: int
+    local: tuple[Local, ...]
     draws: Draws
     data_root: Path
     segment_bytes: int

@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from cosim.learning.adapter import Adapter, Mask, Site, Vector
 from cosim.learning.mixture import Mixture
 from cosim.learning.penalties import Penalty
@@ -16,16 +18,39 @@ from cosim.learning.tasks.base import Example
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How local training steps: `optimizer` is `adamw` or `sgd`; its state starts anew each job.
+    """How local training steps: `optimizer` is `adamw` or `sgd`.
 
     Attributes:
         clip: largest norm of one device's gradient; None for no clipping.
+        momentum: of SGD, as in torch.optim without dampening.
     """
 
     optimizer: str
     lr: float
     weight_decay: float
     clip: float | None
+    momentum: float = 0.0
+
+
+@dataclass(frozen=True)
+class OptimiserState:
+    """What an optimiser knows of the steps before, coordinate by coordinate.
+
+    Attributes:
+        num_steps: how many steps it has made, which AdamW's bias correction goes by.
+        mean: AdamW's running mean of the gradients, or SGD's momentum, [layout.size].
+        square: AdamW's running mean of their squares, [layout.size]; of SGD [0].
+    """
+
+    num_steps: int
+    mean: Vector = field(repr=False)
+    square: Vector = field(repr=False)
+
+    @classmethod
+    def fresh(cls, optimizer: str, size: int) -> "OptimiserState":
+        """Return the state before the first step, for an adapter of so many coordinates."""
+        squares = size if optimizer == "adamw" else 0
+        return cls(0, np.zeros(size, np.float32), np.zeros(squares, np.float32))
 
 
 @dataclass(frozen=True)
@@ -37,6 +62,9 @@ class TrainingJob:
         trainable: coordinates that may move; all others keep their bits exactly.
         batches: for every step the examples of its batch.
         penalty: added to the loss; None for nothing.
+        lr_factors: of the learning rate, one for each step; None for 1 throughout.
+        optimiser: where the optimiser goes on from; None if it starts anew and nothing is to be
+            known of it at the end.
     """
 
     device: int
@@ -46,6 +74,8 @@ class TrainingJob:
     batches: tuple[tuple[Example, ...], ...] = field(repr=False)
     optimisation: Optimisation
     penalty: Penalty | None = None
+    lr_factors: tuple[float, ...] | None = field(default=None, repr=False)
+    optimiser: OptimiserState | None = None
 
 
 @dataclass(frozen=True)
@@ -53,10 +83,15 @@ class TrainingResult:
     """Where a job ended: the vector, and the loss of every step.
 
     It is nats per answer token of a language model, and else nats per example.
+
+    Attributes:
+        optimiser: where the optimiser ended; coordinates that were not trained have what the job
+            says of them. None if the job has none.
     """
 
     vector: Vector = field(repr=False)
     losses: tuple[float, ...]
+    optimiser: OptimiserState | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     """Yield the path and the message of every mistake between keys that are right by themselves."""
     yield from _groups(scenario)
     yield from _positions(scenario)
+    yield from _local(scenario)
     yield from _channel(scenario)
     yield from _payload(scenario)
     yield from _files(scenario)
@@ -69,6 +70,15 @@ def _groups(scenario: Scenario) -> Iterator[tuple[Path, str]]:
                 f"expected a name of its own for each group, got {group.group!r}, "
                 f"which devices.{before} has",
             )
+
+
+def _local(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """How a group trains otherwise than `learning.local` says."""
+    for index, group in enumerate(scenario.devices):
+        try:
+            group.local.over(scenario.learning.local)
+        except ValueError as error:
+            yield ("devices", index, "local"), f"with learning.local: {error}"
 
 
 def _positions(scenario: Scenario) -> Iterator[tuple[Path, str]]:

@@ -22,6 +22,7 @@ from cosim.scenario.limits import (
     WHY_MOST_DEVICES,
     Within,
 )
+from cosim.scenario.local import Local, OwnLocal
 from cosim.units import (
     Bytes,
     Dbm,
@@ -91,6 +92,7 @@ class DeviceGroup(Section):
     radio: Radio = Radio()
     compute: Annotated[Any, Kind("compute")] = _default("flops", rate=("0.5 TFLOP/s", "2 TFLOP/s"))
     traffic: Annotated[Any, Kind("traffic")] | None = None
+    local: OwnLocal = OwnLocal()
     battery_j: Annotated[Joules, Field(ge=0)] | None = None
 
 
@@ -205,17 +207,6 @@ class Transport(Section):
     engine: Literal["packet_train", "per_packet"] = "packet_train"
 
 
-class Local(Section):
-    """One device's local training in one round."""
-
-    steps: Annotated[int, AtLeastOne] = 10
-    batch: Annotated[int, AtLeastOne] = 8
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: Annotated[float, Positive] = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    clip: Annotated[float, Positive] | None = 1.0
-
-
 class PayloadCoding(Section):
     """How values are coded on the air.
 
@@ -284,6 +275,26 @@ class Record(Section):
     position_interval_s: Annotated[Seconds, Positive] = 1.0
 
 
+class Sweep(Section):
+    """Many runs from one file, for `cosim sweep`; a single run has none.
+
+    `grid` has dotted keys of the scenario, each with a list of values as they would be written
+    there (`learning.method: [lora, {kind: lori, rank: 4}]`), and is run with every combination;
+    `zip` has keys whose lists go in step. `where` has mappings of keys to values or to tests
+    (`in`, `not`, `at_least`, `at_most`); a combination stays if all of at least one mapping fit
+    it. `seeds` is a list, or how many from the scenario's `seed` on. A value on the command line
+    replaces the sweep's, too.
+    """
+
+    grid: dict[str, Any] = Field(default_factory=dict)
+    zip: dict[str, Any] = Field(default_factory=dict)
+    where: tuple[dict[str, Any], ...] = ()
+    seeds: (
+        Annotated[int, AtLeastOne]
+        | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    ) = 1
+
+
 class Scenario(Section):
     """One run, from its seed to its figures."""
 
@@ -306,11 +317,22 @@ class Scenario(Section):
     evaluate: Evaluate = Evaluate()
     record: Record = Record()
     plots: tuple[Annotated[Any, Kind("figure")], ...] = ()
+    sweep: Sweep | None = None
 
     @cached_property
     def group_sizes(self) -> tuple[int, ...]:
         """Number of devices of each group."""
         return tuple(self._size(number, group) for number, group in enumerate(self.devices))
+
+    def local_trainings(self) -> tuple[Local, ...]:
+        """Return how each device trains.
+
+        Raises:
+            ValueError: what a group says contradicts `learning.local`.
+        """
+        both = (group.local.over(self.learning.local) for group in self.devices)
+        pairs = zip(both, self.group_sizes, strict=True)
+        return tuple(local for local, size in pairs for _ in range(size))
 
     @property
     def num_devices(self) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import simpy
 
+from cosim.learning.errors import InputError, LearningError
 from cosim.learning.learner import LearningSetting
 from cosim.radio.packets import segment_bytes
 from cosim.results.profile import Profile
@@ -94,14 +95,15 @@ def simulate(
 
     Raises:
         cosim.results.run_folder.RunExists: this scenario has a finished run in `out_dir`.
-        LearningError: the model or its data cannot be used, or a loss is not finite.
+        InputError: the model or its data cannot be used; no folder is left.
+        LearningError: a loss is not finite, or the memory is used up.
         KeyboardInterrupt: the user stopped it. In these two cases the folder holds the tables up
             to that instant, and its manifest says what happened.
     """
     with RunFolder.create(out_dir, scenario, command=command, force=force) as folder:
         recorder = Recorder(folder.path)
         try:
-            with _part(profile, "set-up"):
+            with _part(profile, "set-up"), _bad_input():
                 sim = _build(scenario, profile, recorder, observer or Observer(), check)
             with _part(profile, "event loop, network"), _rare_collections():
                 _run_events(sim)
@@ -111,6 +113,15 @@ def simulate(
             with undisturbed():
                 recorder.close()
     return Run(folder.path)
+
+
+@contextmanager
+def _bad_input() -> Iterator[None]:
+    """Tell what a user gave that cannot be used from what fails when a run goes on."""
+    try:
+        yield
+    except LearningError as error:
+        raise InputError(str(error)) from error
 
 
 def _part(profile: Profile | None, name: str) -> AbstractContextManager[None]:
@@ -124,6 +135,7 @@ def _build(
     setting = LearningSetting(
         learning=scenario.learning,
         num_devices=scenario.num_devices,
+        local=scenario.local_trainings(),
         draws=Draws(scenario.seed).child("learning"),
         data_root=Path(scenario.data_root),
         segment_bytes=segment_bytes(transport.mtu_bytes, transport.header_bytes),

@@ -52,7 +52,9 @@ def train(method: str) -> tuple[Update, Layout]:
     text = f"devices: [{{count: 1}}]\nlearning: {{method: {method}}}\n"
     scenario = loads(text).scenario
     draws = Draws(1).child("learning")
-    setting = LearningSetting(scenario.learning, 1, draws, Path(), SEGMENT, 5)
+    setting = LearningSetting(
+        scenario.learning, 1, scenario.local_trainings()[:1], draws, Path(), SEGMENT, 5
+    )
     learner = scenario.learning.pool.learner(setting)
     for round in range(3):
         learner.begin_training(0, round)

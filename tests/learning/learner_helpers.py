@@ -1,5 +1,6 @@
 """A learner on a pool of arithmetic instead of a model: fast, and every number can be foretold."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,8 @@ from cosim.learning.partitions.base import Partition, Share
 from cosim.learning.pool.none import NonePool
 from cosim.learning.tasks.base import Example, Task
 from cosim.rng import Draws
-from cosim.scenario.tree import Learning, Local, PayloadCoding, Tasks
+from cosim.scenario.local import Local
+from cosim.scenario.tree import Learning, PayloadCoding, Tasks
 
 SEGMENT = 70  # packets of a few coordinates each
 SITES = (Site("layers.0", 32, 24), Site("layers.1", 24, 40))
@@ -86,7 +88,10 @@ class FakePool(ModelPool):
         if job.device in self.spoil:
             vector[-1] = np.inf
         losses = self.losses.get(job.device, [2.0 / (i + 1) for i in range(len(job.batches))])
-        return TrainingResult(vector, tuple(losses))
+        state = job.optimiser and replace(
+            job.optimiser, num_steps=job.optimiser.num_steps + len(job.batches)
+        )
+        return TrainingResult(vector, tuple(losses), state)
 
     def evaluate(self, jobs):
         self.evaluated.append(list(jobs))
@@ -105,6 +110,7 @@ def setting(method, num_devices=3, dtype="float32", segment_bytes=SEGMENT, tasks
     return LearningSetting(
         learning=learning,
         num_devices=num_devices,
+        local=(learning.local,) * num_devices,
         draws=Draws(5),
         data_root=Path("nowhere"),
         segment_bytes=segment_bytes,

@@ -9,7 +9,7 @@ from pool_helpers import Loaded, Pull, job, save_model
 
 from cosim.learning.adapter import Adapter, Layout
 from cosim.learning.errors import LearningError
-from cosim.learning.model_pool import Optimisation
+from cosim.learning.model_pool import Optimisation, OptimiserState
 from cosim.learning.pool.sequential import Sequential
 from cosim.learning.pool.stacked import Stacked
 
@@ -33,6 +33,25 @@ def assert_same(found, expected, atol=1e-5):
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.losses, other.losses, rtol=0, atol=atol)
         np.testing.assert_allclose(one.vector, other.vector, rtol=0, atol=atol)
+        assert (one.optimiser is None) == (other.optimiser is None)
+        if one.optimiser is not None:
+            assert one.optimiser.num_steps == other.optimiser.num_steps
+            for name in ("mean", "square"):
+                mine, theirs = (getattr(each.optimiser, name) for each in (one, other))
+                np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=atol)
+
+
+def going_on(job, num_steps):
+    """Return the job with an optimiser that has made some steps."""
+    rng = np.random.default_rng(num_steps)
+    state = OptimiserState.fresh(job.optimisation.optimizer, job.adapter.layout.size)
+    mean = 0.01 * rng.normal(size=len(state.mean)).astype(np.float32)
+    square = 1e-4 * rng.random(len(state.square)).astype(np.float32)
+    return replace(job, optimiser=OptimiserState(num_steps, mean, square))
+
+
+def with_momentum(job, momentum):
+    return replace(job, optimisation=replace(job.optimisation, momentum=momentum))
 
 
 CASES = {
@@ -56,6 +75,23 @@ CASES = {
     ],
     "sgd": lambda s: [job(s, 0, optimizer="sgd", lr=0.1), job(s, 1, optimizer="sgd", lr=0.02)],
     "sgd decay": lambda s: [job(s, i, optimizer="sgd", weight_decay=0.3) for i in range(2)],
+    "schedules": lambda s: [
+        replace(job(s, 0), lr_factors=(0.1, 1.0, 0.5)),
+        job(s, 1),
+        replace(job(s, 2, optimizer="sgd"), lr_factors=(1.0, 0.0, 2.0)),
+    ],
+    "optimisers that go on": lambda s: [
+        going_on(job(s, 0, density=0.5, weight_decay=0.1), 7),
+        going_on(job(s, 1, rank=2), 40),
+        job(s, 2),
+        going_on(job(s, 3, steps=0), 3),
+        going_on(job(s, 4, train_a=False), 1),
+    ],
+    "momentum": lambda s: [
+        with_momentum(job(s, 0, optimizer="sgd", density=0.5, weight_decay=0.1), 0.9),
+        with_momentum(going_on(job(s, 1, optimizer="sgd", rank=2, clip=0.1), 5), 0.5),
+        job(s, 2, optimizer="sgd"),
+    ],
     "both optimisers": lambda s: [job(s, 0, optimizer="sgd"), job(s, 1, optimizer="adamw")],
     "penalties": lambda s: [
         job(s, 0, steps=4, penalty=Pull(0.3)),
@@ -100,6 +136,28 @@ def test_coordinates_outside_the_mask_keep_their_bits(kind, optimizer, request):
             done.vector[kept].view(np.int32), asked.adapter.vector[kept].view(np.int32)
         )
         assert np.mean(done.vector[asked.trainable] != asked.adapter.vector[asked.trainable]) > 0.95
+
+
+@pytest.mark.parametrize("kind", ["stacked", "sequential"])
+def test_two_trainings_with_a_kept_optimiser_are_one(kind, request):
+    pool = request.getfixturevalue(kind)
+    whole = job(pool.sites, 0, steps=5, density=0.5, weight_decay=0.1)
+    fresh = OptimiserState.fresh("adamw", whole.adapter.layout.size)
+    first = replace(whole, batches=whole.batches[:2], optimiser=fresh)
+    (once,) = pool.train([replace(whole, optimiser=fresh)])
+    (part,) = pool.train([first])
+    moved = Adapter(whole.adapter.layout, part.vector, whole.adapter.scale)
+    rest = replace(
+        whole, adapter=moved, batches=whole.batches[2:], optimiser=part.optimiser, round=1
+    )
+    (end,) = pool.train([rest])
+    assert end.optimiser.num_steps == 5
+    np.testing.assert_array_equal(end.vector, once.vector)
+    np.testing.assert_array_equal(end.optimiser.mean, once.optimiser.mean)
+    np.testing.assert_array_equal(end.optimiser.square, once.optimiser.square)
+    (anew,) = pool.train([replace(rest, optimiser=None)])
+    assert np.abs(anew.vector - once.vector).max() > 1e-4
+    assert not end.optimiser.mean[~whole.trainable].any()
 
 
 def test_a_job_is_the_same_alone_and_among_others(stacked):

@@ -34,7 +34,11 @@ def learner(num_devices=4, seed=5, **keys):
     kinds = (Topic(num_train=300), Sentiment(num_train=300), Syntax(num_train=300), Reading())
     learning = Learning(tasks=Tasks(use=kinds))
     pool = Surrogate.model_validate(keys)
-    return pool.learner(LearningSetting(learning, num_devices, Draws(seed), Path(), 1000, 50))
+    return pool.learner(
+        LearningSetting(
+            learning, num_devices, (learning.local,) * num_devices, Draws(seed), Path(), 1000, 50
+        )
+    )
 
 
 def train(subject, *devices, times=1):

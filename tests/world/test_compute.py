@@ -50,6 +50,6 @@ def test_times_of_many_devices_are_those_of_each():
     works = [Work(1e9 * (k + 1), 10, 20, 4) for k in range(6)]
     together = compute.time_s(Draws(1), np.arange(6), Work.of(works))
     assert together.tolist() == [compute.time_s(Draws(1), k, work) for k, work in enumerate(works)]
-    alike = works[2].each(6)
+    alike = Work.of([works[2]] * 6)
     assert alike.taken(np.array(4)) == works[2]
     assert compute.time_s(Draws(1), np.arange(6), alike)[3] == compute.time_s(Draws(1), 3, works[2])

@@ -6,9 +6,9 @@ an array that it was given.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,16 @@ class Expert:
     adapter: Adapter
 
 
+def in_order(arrivals: Iterable[Arrival]) -> list[Arrival]:
+    """Return the arrivals in an order that is not that of arrival, so that sums do not hang on it.
+
+    It goes by round, then by members. Those of which nothing arrived are left out: they change
+    nothing.
+    """
+    kept = (arrival for arrival in arrivals if arrival.update.coordinates.size)
+    return sorted(kept, key=lambda arrival: (arrival.update.round, arrival.update.members))
+
+
 def remember(known: Mapping[Members, Update], arrival: Arrival) -> dict[Members, Update]:
     """Return `known` with what arrived, which replaces what is older about any of its members.
 
@@ -151,8 +161,19 @@ def merged_members(state: DeviceState, arrivals: Sequence[Arrival]) -> Members:
 class Method(Plugin):
     """Contract of family `method`."""
 
+    # Whether a training may start from other factors than the last one ended with or merged, so
+    # that no optimiser's state is of them.
+    starts_anew: ClassVar[bool] = False
+    # Whether adapters that devices answer with may have more ranks than `rank`.
+    grows_rank: ClassVar[bool] = False
+
     rank: Annotated[int, Field(ge=1, le=1024)] = 8
     scale: Annotated[float, Field(gt=0)] = 2.0
+
+    @property
+    def has_drawn_a(self) -> bool:
+        """Whether the A of every expert is frozen, and anybody can draw it from its address."""
+        return False
 
     @abstractmethod
     def scope(self, layout: Layout) -> slice:
@@ -223,7 +244,7 @@ class Method(Plugin):
         What holds a device that the own adapter answers for is left out: none counts twice.
         """
         known = dict(state.known)
-        for arrival in arrivals:
+        for arrival in in_order(arrivals):
             if set(self.answers_for(state)).isdisjoint(arrival.update.members):
                 known = remember(known, arrival)
         return replace(state, known=known)

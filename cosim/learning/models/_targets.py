@@ -1,15 +1,13 @@
 """Which linear layers get adapters: all, by name or pattern, in all blocks or in some."""
 
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 from typing import Literal
 
 from torch import nn
 from torch.nn import Linear
 
 from cosim.learning.errors import LearningError
-
-_WILD = frozenset("*?[")
+from cosim.learning.layer_names import listed, matches
 
 
 def choose(
@@ -44,31 +42,16 @@ def choose(
     if targets == "all_linear":
         return chosen
     for target in targets:
-        if not any(_matches(name, target) for name in there):
+        if not any(matches(name, target) for name in there):
             raise LearningError(
                 f"targets: {target!r} matches no linear layer of the {kind}; "
-                f"there are {_listed(there, target)}"
+                f"there are {listed(there, target)}"
             )
-        if not any(_matches(name, target) for name in chosen):
+        if not any(matches(name, target) for name in chosen):
             raise LearningError(
                 f"targets: {target!r} matches no linear layer of blocks {list(blocks or ())}"
             )
-    return tuple(name for name in chosen if any(_matches(name, target) for target in targets))
-
-
-def _matches(name: str, target: str) -> bool:
-    """Return whether a path is what a target says: its end, or all of it if it is a pattern."""
-    if _WILD.isdisjoint(target):
-        return f".{name}".endswith(f".{target}")
-    return fnmatchcase(name, target)
-
-
-def _listed(names: Iterable[str], target: str) -> str:
-    """Return the last parts that there are, or where a pattern was asked for all of one block."""
-    if _WILD.isdisjoint(target):
-        return ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in names))
-    parts = (".".join("*" if p.isdigit() else p for p in name.split(".")) for name in names)
-    return ", ".join(dict.fromkeys(parts))
+    return tuple(name for name in chosen if any(matches(name, target) for target in targets))
 
 
 def _in_blocks(network: nn.Module, names: Sequence[str], blocks: Sequence[int]) -> tuple[str, ...]:

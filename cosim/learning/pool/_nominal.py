@@ -29,7 +29,7 @@ class NominalLearner(Learner):
     """The sizes and times of a learner, without one.
 
     Attributes:
-        num_samples: training examples of one local training.
+        num_samples: training examples of each device's local training.
     """
 
     def __init__(self, pool: NominalPool, setting: LearningSetting) -> None:
@@ -37,23 +37,26 @@ class NominalLearner(Learner):
         self._segment_bytes = setting.segment_bytes
         self._num_bytes = math.ceil(pool.payload_bits / 8)
         self._rounds: dict[int, int] = {}
-        local, coding = setting.learning.local, setting.learning.payload
-        self.num_samples = local.steps * local.batch
-        self._work = Work(
-            flops=pool.flops,
-            num_parameters=self._num_bytes // VALUE_BYTES[coding.dtype],
-            num_samples=self.num_samples,
-            batch_size=local.batch,
-        )
+        num_parameters = self._num_bytes // VALUE_BYTES[setting.learning.payload.dtype]
+        self.num_samples = [local.steps * local.batch for local in setting.local]
+        self._work = [
+            Work(
+                flops=pool.flops,
+                num_parameters=num_parameters,
+                num_samples=num_samples,
+                batch_size=local.batch,
+            )
+            for local, num_samples in zip(setting.local, self.num_samples, strict=True)
+        ]
         self._forecast = Forecast(
             update_bits=np.full(setting.num_devices, 8 * self._num_bytes),
             density=np.full(setting.num_devices, pool.density),
-            work=self._work.each(setting.num_devices),
+            work=Work.of(self._work),
         )
 
     def begin_training(self, device: int, round: int) -> Work:
         self._rounds[device] = round
-        return self._work
+        return self._work[device]
 
     def end_training(self, device: int) -> TrainingReport:
         return TrainingReport(

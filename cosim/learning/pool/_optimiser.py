@@ -41,48 +41,89 @@ class StackedOptimiser:
         self._values, self._grads = values, grads
         self._index = _places(trainable)
 
-        def column(numbers: Sequence[float]) -> Tensor:
-            return torch.tensor(numbers, dtype=torch.float32, device=values.device)[:, None]
-
-        self._lr = column([setting.lr for setting in settings])
-        self._decay = column([setting.weight_decay for setting in settings])
+        self._lr = [setting.lr for setting in settings]
+        self._decay = [setting.weight_decay for setting in settings]
         clips = [float("inf") if s.clip is None else s.clip for s in settings]
-        self._clip = column(clips) if any(s.clip is not None for s in settings) else None
-        self._decays = any(setting.weight_decay for setting in settings)
-        shape = self._index.shape
-        self._mean = torch.zeros(shape, device=values.device)
-        self._square = torch.zeros(shape if self._adamw else (0,), device=values.device)
-        self._step = 0
+        self._clip = self._column(clips) if any(s.clip is not None for s in settings) else None
+        momenta = [setting.momentum for setting in settings]
+        self._momentum = self._column(momenta) if any(momenta) and not self._adamw else None
+        shape, nothing = self._index.shape, (len(settings), 0)
+        has_mean = self._adamw or self._momentum is not None
+        self._mean = torch.zeros(shape if has_mean else nothing, device=values.device)
+        self._square = torch.zeros(shape if self._adamw else nothing, device=values.device)
+        self._num_steps = [0] * len(settings)
 
-    def step(self, active: int) -> None:
+    def resume(self, row: int, num_steps: int, mean: Tensor, square: Tensor) -> None:
+        """Let one device go on from a state.
+
+        Args:
+            row: the device.
+            num_steps: steps that it has made.
+            mean: AdamW's mean of gradients or SGD's momentum, [p + 1].
+            square: AdamW's mean of their squares, [p + 1]; of SGD nothing.
+        """
+        self._num_steps[row] = num_steps
+        if self._mean.numel():
+            self._mean[row] = mean[self._index[row]]
+        if self._square.numel():
+            self._square[row] = square[self._index[row]]
+
+    def state(self, row: int, mean: Tensor, square: Tensor) -> int:
+        """Write one device's state over what `resume` takes; return its number of steps."""
+        if self._mean.numel():
+            mean[self._index[row]] = self._mean[row]
+        if self._square.numel():
+            square[self._index[row]] = self._square[row]
+        return self._num_steps[row]
+
+    def step(self, active: int, factors: Sequence[float]) -> None:
         """Update the first `active` devices from their gradients.
 
         Every active device has taken part in all steps before this one.
+
+        Args:
+            active: number of devices.
+            factors: of their learning rates, one for each of them.
         """
-        self._step += 1
-        index, lr = self._index[:active], self._lr[:active]
+        rates = [lr * factor for lr, factor in zip(self._lr, factors, strict=False)]
+        index = self._index[:active]
         value = self._values[:active].gather(1, index)
         grad = self._grads[:active].gather(1, index)
         if self._clip is not None:
             norm = torch.linalg.vector_norm(grad, dim=1, keepdim=True)
             grad.mul_((self._clip[:active] / (norm + _CLIP_EPS)).clamp_(max=1.0))
+        for row in range(active):
+            self._num_steps[row] += 1
         if self._adamw:
-            value = self._adamw_step(value, grad, lr, active)
+            value = self._adamw_step(value, grad, rates)
         else:
-            if self._decays:
-                grad.addcmul_(value, self._decay[:active])
-            value.addcmul_(grad, lr, value=-1.0)
+            value = self._sgd_step(value, grad, rates)
         self._values[:active].scatter_(1, index, value)
 
-    def _adamw_step(self, value: Tensor, grad: Tensor, lr: Tensor, active: int) -> Tensor:
+    def _adamw_step(self, value: Tensor, grad: Tensor, rates: Sequence[float]) -> Tensor:
+        active = len(rates)
         mean, square = self._mean[:active], self._square[:active]
-        if self._decays:
-            value.mul_(1.0 - lr * self._decay[:active])
+        decays = [1.0 - lr * decay for lr, decay in zip(rates, self._decay, strict=False)]
+        if min(decays) < 1.0:
+            value.mul_(self._column(decays))
         mean.lerp_(grad, 1.0 - _BETA1)
         square.mul_(_BETA2).addcmul_(grad, grad, value=1.0 - _BETA2)
-        corrected = 1.0 - _BETA2**self._step
-        root = square.sqrt().div_(corrected**0.5).add_(_EPS)
-        return value.addcmul_(mean.div(root), lr / (1.0 - _BETA1**self._step), value=-1.0)
+        steps = self._num_steps[:active]
+        corrected = self._column([(1.0 - _BETA2**step) ** 0.5 for step in steps])
+        root = square.sqrt().div_(corrected).add_(_EPS)
+        rate = [lr / (1.0 - _BETA1**step) for lr, step in zip(rates, steps, strict=True)]
+        return value.addcmul_(mean.div(root), self._column(rate), value=-1.0)
+
+    def _sgd_step(self, value: Tensor, grad: Tensor, rates: Sequence[float]) -> Tensor:
+        active = len(rates)
+        if any(self._decay):
+            grad.addcmul_(value, self._column(self._decay[:active]))
+        if self._momentum is not None:
+            grad = self._mean[:active].mul_(self._momentum[:active]).add_(grad)
+        return value.addcmul_(grad, self._column(rates), value=-1.0)
+
+    def _column(self, numbers: Sequence[float]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.float32, device=self._values.device)[:, None]
 
 
 def _places(trainable: Tensor) -> Tensor:

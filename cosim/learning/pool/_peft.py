@@ -13,6 +13,7 @@ from cosim.learning.adapter import Adapter, Mask, Vector
 from cosim.learning.errors import LearningError
 from cosim.learning.model_pool import (
     Optimisation,
+    OptimiserState,
     Score,
     TrainingJob,
     TrainingResult,
@@ -33,6 +34,8 @@ def train_one(model: FrozenModel, job: TrainingJob) -> TrainingResult:
         for parameter, _ in pairs:
             parameter.requires_grad_(True)
         optimizer = _optimizer([p for p, _ in pairs], job.optimisation) if pairs else None
+        if optimizer is not None and job.optimiser is not None:
+            _resume(optimizer, job.optimiser, job.adapter, factors)
         losses = []
         for step, batch in enumerate(job.batches):
             if not batch:
@@ -44,8 +47,11 @@ def train_one(model: FrozenModel, job: TrainingJob) -> TrainingResult:
             losses.append(float(loss.detach()))
             if optimizer is not None:
                 (loss + _penalty(job, factors)).backward()  # type: ignore[no-untyped-call]
+                factor = 1.0 if job.lr_factors is None else job.lr_factors[step]
+                optimizer.param_groups[0]["lr"] = job.optimisation.lr * factor
                 _step(optimizer, pairs, job.optimisation)
-        return TrainingResult(_vector(factors), tuple(losses))
+        state = _state(optimizer, job, factors)
+        return TrainingResult(_vector(factors), tuple(losses), state)
 
 
 def _penalty(job: TrainingJob, factors: Sequence[nn.Parameter]) -> Tensor:
@@ -78,11 +84,53 @@ def _step(
 
 
 def _optimizer(parameters: Sequence[nn.Parameter], setting: Optimisation) -> torch.optim.Optimizer:
-    kinds: dict[str, Any] = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    optimizer: torch.optim.Optimizer = kinds[setting.optimizer](
-        parameters, lr=setting.lr, weight_decay=setting.weight_decay
+    if setting.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=setting.lr, weight_decay=setting.weight_decay)
+    return torch.optim.SGD(
+        parameters, lr=setting.lr, weight_decay=setting.weight_decay, momentum=setting.momentum
     )
-    return optimizer
+
+
+# What torch.optim calls the vectors of an `OptimiserState`.
+_MOMENTS = {"adamw": ("exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
+
+
+def _resume(
+    optimizer: torch.optim.Optimizer,
+    state: OptimiserState,
+    adapter: Adapter,
+    factors: Sequence[nn.Parameter],
+) -> None:
+    """Let a new optimiser go on from a state."""
+    if not state.num_steps:
+        return
+    names = _MOMENTS["adamw" if isinstance(optimizer, torch.optim.AdamW) else "sgd"]
+    own = {id(p) for p in optimizer.param_groups[0]["params"]}
+    for parameter, where in zip(factors, _slices(adapter), strict=True):
+        if id(parameter) not in own:
+            continue
+        for name, vector in zip(names, (state.mean, state.square), strict=False):
+            moment = torch.from_numpy(vector[where].copy()).view(parameter.shape)
+            optimizer.state[parameter][name] = moment.to(parameter.device)
+        optimizer.state[parameter]["step"] = torch.tensor(float(state.num_steps))
+
+
+def _state(
+    optimizer: torch.optim.Optimizer | None, job: TrainingJob, factors: Sequence[nn.Parameter]
+) -> OptimiserState | None:
+    """Return where the optimiser ended; coordinates outside the mask keep what they had."""
+    if job.optimiser is None:
+        return None
+    names = _MOMENTS[job.optimisation.optimizer]
+    vectors = [job.optimiser.mean.copy(), job.optimiser.square.copy()]
+    for parameter, where in zip(factors, _slices(job.adapter), strict=True):
+        moments = {} if optimizer is None else optimizer.state.get(parameter, {})
+        for name, vector in zip(names, vectors, strict=False):
+            moment = moments.get(name)
+            if moment is not None:
+                moved = moment.float().cpu().numpy().ravel()
+                vector[where] = np.where(job.trainable[where], moved, vector[where])
+    return OptimiserState(job.optimiser.num_steps + len(job.batches), vectors[0], vectors[1])
 
 
 def judge_one(model: FrozenModel, adapter: Adapter, examples: Sequence[Example]) -> Score:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,14 @@ from cosim.boundary import Delivery, Evaluation
 from cosim.learning.curve import Curve
 from cosim.learning.division import divide
 from cosim.learning.learner import LearningSetting
-from cosim.learning.pool._nominal import NominalLearner, arrived_bytes, collision_rate
+from cosim.learning.pool._nominal import (
+    NominalLearner,
+    NominalPool,
+    arrived_bytes,
+    collision_rate,
+)
 from cosim.rng import Draws
 from cosim.world.compute.base import Work
-
-if TYPE_CHECKING:
-    from cosim.learning.pool.surrogate import Surrogate
 
 Numbers = NDArray[np.float64]
 Origins = NDArray[np.int32]
@@ -25,18 +27,34 @@ Examples = NDArray[np.float32]
 _BYTES = 8  # of one origin and its examples
 
 
+@dataclass(frozen=True)
+class Formula:
+    """The numbers of the formulas, by the names that they have there."""
+
+    accuracy: Curve
+    loss: Curve
+    transfer: float
+    related: float
+    interference: float
+
+
 class SurrogateLearner(NominalLearner):
     """Counts what every device knows of what every other has trained on.
 
     Bodies of payloads hold what the sender knew; they take no time on the air, and are not cut
     into packets: of a payload of which a part arrived, that part of everything did.
+
+    Args:
+        pool: the sizes of payloads and trainings, and the density of masks.
+        formula: how devices learn.
+        setting: what the scenario asks for.
     """
 
-    def __init__(self, pool: "Surrogate", setting: LearningSetting) -> None:
+    def __init__(self, pool: NominalPool, formula: Formula, setting: LearningSetting) -> None:
         super().__init__(pool, setting)
-        self._pool = pool
+        self._density, self._formula = pool.density, formula
         self._draws: Draws = setting.draws
-        self._steps = setting.learning.local.steps
+        self._steps = [local.steps for local in setting.local]
         n = setting.num_devices
         division = divide(setting.learning.tasks, setting.data_root, setting.draws, n)
         self._names = tuple(task.name for task in division.data)
@@ -64,11 +82,12 @@ class SurrogateLearner(NominalLearner):
 
     def train(self, device: int) -> float:
         """Add the training's examples; the loss is the mean over its steps, as each began."""
-        share = self._share[device]
-        per_step = self.num_samples / self._steps * (share + self._pool.related * (1 - share))
-        known = self._begun.pop(device) + np.arange(self._steps)[:, None] * per_step  # [steps, T]
-        loss = self._pool.loss.value(known) @ share
-        self._merged[device, device] += self.num_samples
+        share, steps = self._share[device], self._steps[device]
+        num_samples = self.num_samples[device]
+        per_step = num_samples / steps * (share + self._formula.related * (1 - share))
+        known = self._begun.pop(device) + np.arange(steps)[:, None] * per_step  # [steps, T]
+        loss = self._formula.loss.value(known) @ share
+        self._merged[device, device] += num_samples
         self._trainings[device] += 1
         self._content.pop(device, None)
         return float(loss.mean())
@@ -97,8 +116,8 @@ class SurrogateLearner(NominalLearner):
         ]
         if not arrived:
             return
-        rate = collision_rate(self._pool.density, 1 + len(arrived))
-        left = 1.0 - self._pool.interference * rate
+        rate = collision_rate(self._density, 1 + len(arrived))
+        left = 1.0 - self._formula.interference * rate
         merged = self._merged[device]
         before = merged.copy()
         for delivery, weight, part in arrived:
@@ -121,17 +140,17 @@ class SurrogateLearner(NominalLearner):
         """Return n_i[t], the effective examples of every task, [T]."""
         known = np.maximum(self._merged[device], self._kept[device])
         origins = np.flatnonzero(known)
-        counted = known[origins] * np.where(origins == device, 1.0, self._pool.transfer)
+        counted = known[origins] * np.where(origins == device, 1.0, self._formula.transfer)
         on_task = counted @ self._share[origins]
-        examples: Numbers = on_task + self._pool.related * (counted.sum() - on_task)
+        examples: Numbers = on_task + self._formula.related * (counted.sum() - on_task)
         return examples
 
     def evaluate(self, devices: Sequence[int]) -> list[Evaluation]:
         found: list[Evaluation] = []
         for device in devices:
             examples = self.effective(device)
-            accuracy = self._scores("accuracy", self._pool.accuracy, device, examples, 1.0)
-            loss = self._scores("loss", self._pool.loss, device, examples, math.inf)
+            accuracy = self._scores("accuracy", self._formula.accuracy, device, examples, 1.0)
+            loss = self._scores("loss", self._formula.loss, device, examples, math.inf)
             rows = zip(
                 self._names,
                 (self._share[device] > 0).tolist(),

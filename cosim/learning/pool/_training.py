@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cosim.learning.adapter import Layout
 from cosim.learning.errors import LearningError
-from cosim.learning.model_pool import TrainingJob, TrainingResult
+from cosim.learning.model_pool import OptimiserState, TrainingJob, TrainingResult
 from cosim.learning.penalties import Penalty
 from cosim.learning.pool._blocks import Part, block_cost, cut, padded_size
 from cosim.learning.pool._frozen import FrozenModel
@@ -74,6 +74,9 @@ class _Trainings:
             self.grads,
             torch.from_numpy(trainable).to(device),
         )
+        for row, job in enumerate(jobs):
+            if job.optimiser is not None:
+                self._resume(row, job)
         # What gradients are cleared of: nobody trains A in most methods, and A is half of all.
         self.moving = slice(0 if self.trains_a else self.layout.size_a, size)
         self.anchor = torch.zeros((), device=device, requires_grad=True)
@@ -92,16 +95,43 @@ class _Trainings:
             losses.append(self._gradients(batches))
             for penalty, rows in self.penalised.items():
                 self._penalise(penalty, [row for row in rows if row < active])
-            self.optimiser.step(active)
+            self.optimiser.step(active, [_lr_factor(job, step) for job in self.jobs[:active]])
         by_step = [loss.tolist() for loss in losses]
         final = self.values.cpu().numpy()
         return [
             TrainingResult(
                 unpack(self.layout, final[row], job.adapter.layout),
                 tuple(by_step[step][row] for step in range(steps[row])),
+                None if job.optimiser is None else self._optimiser_state(row, job),
             )
             for row, job in enumerate(self.jobs)
         ]
+
+    def _resume(self, row: int, job: TrainingJob) -> None:
+        assert job.optimiser is not None
+        mean, square = self._placed(job, job.optimiser)
+        self.optimiser.resume(row, job.optimiser.num_steps, mean, square)
+
+    def _optimiser_state(self, row: int, job: TrainingJob) -> OptimiserState:
+        assert job.optimiser is not None
+        mean, square = self._placed(job, job.optimiser)
+        num_steps = self.optimiser.state(row, mean, square)
+        own = job.adapter.layout
+        return OptimiserState(
+            num_steps,
+            unpack(self.layout, mean.cpu().numpy(), own),
+            unpack(self.layout, square.cpu().numpy(), own) if len(square) else job.optimiser.square,
+        )
+
+    def _placed(self, job: TrainingJob, state: OptimiserState) -> tuple[Tensor, Tensor]:
+        """Return the vectors of a state over the coordinates of the common layout, [p + 1]."""
+        moments = []
+        for vector in (state.mean, state.square):
+            flat = np.zeros(self.layout.size + 1 if len(vector) else 0, dtype=np.float32)
+            if len(vector):
+                pack(job.adapter.layout, vector, self.layout, flat)
+            moments.append(torch.from_numpy(flat).to(self.model.device))
+        return moments[0], moments[1]
 
     def _gradients(self, batches: Sequence[Sequence[Example]]) -> Tensor:
         """Add every device's gradient to its buffer; return their losses, [active]."""
@@ -253,6 +283,10 @@ class _Trainings:
             None if equal else rows,
         )
         return stack, extra
+
+
+def _lr_factor(job: TrainingJob, step: int) -> float:
+    return 1.0 if job.lr_factors is None else job.lr_factors[step]
 
 
 def _batch(job: TrainingJob, step: int) -> tuple[Example, ...]:

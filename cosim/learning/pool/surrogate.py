@@ -70,6 +70,10 @@ class Surrogate(NominalPool):
             cosim.learning.errors.LearningError: the tasks cannot be read, or not be divided so.
         """
         # Who learns nothing needs no tasks.
-        from cosim.learning.pool._surrogate_learner import SurrogateLearner  # noqa: PLC0415
+        from cosim.learning.pool._surrogate_learner import (  # noqa: PLC0415
+            Formula,
+            SurrogateLearner,
+        )
 
-        return SurrogateLearner(self, setting)
+        formula = Formula(self.accuracy, self.loss, self.transfer, self.related, self.interference)
+        return SurrogateLearner(self, formula, setting)

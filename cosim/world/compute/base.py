@@ -40,10 +40,6 @@ class Work:
         names = [field.name for field in fields(Work)]
         return Work(*(np.array([getattr(work, name) for work in works]) for name in names))
 
-    def each(self, num_devices: int) -> "Work":
-        """Return this work for each of so many devices, its numbers [num_devices]."""
-        return self.taken(np.zeros(num_devices, dtype=np.int64))
-
     def taken(self, devices: NDArray[np.int64]) -> "Work":
         """Return the works at these places, shape of `devices`."""
         numbers = (np.atleast_1d(getattr(self, field.name)) for field in fields(self))
