@@ -49,6 +49,7 @@ def _status(error: Exception) -> int | None:
         "RunError",
         "FigureError",
         "StandstillError",
+        "InputError",
     }
     if names & (bad_input | {"BadInputError"}):
         return BAD_INPUT

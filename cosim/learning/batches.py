@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
 
 import numpy as np
 
@@ -11,6 +12,13 @@ from cosim.learning.tasks.base import Example
 from cosim.rng import Draws
 
 Batches = tuple[tuple[Example, ...], ...]
+# Characters are no tokens: the example with most tokens is among so many with most characters.
+_LONGEST = 64
+
+
+def longest(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """Return the few examples whose texts are longest."""
+    return tuple(nlargest(_LONGEST, examples, key=lambda e: len(e.prompt) + len(e.answer)))
 
 
 @dataclass(frozen=True)

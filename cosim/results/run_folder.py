@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from cosim.learning.errors import InputError
 from cosim.results.undisturbed import undisturbed
 from cosim.scenario.dump import dump
 from cosim.scenario.tree import Scenario
@@ -136,7 +137,8 @@ def folder_name(scenario: Scenario) -> str:
 class RunFolder:
     """A run folder that is being filled.
 
-    As a context manager it writes into the manifest how the run ended:
+    As a context manager it writes into the manifest how the run ended, or deletes the folder of one
+    that could not begin (InputError):
 
         with RunFolder.create(Path("runs"), scenario) as folder:
             ...
@@ -227,6 +229,8 @@ class RunFolder:
         with undisturbed():
             if error is None:
                 self.finish()
+            elif isinstance(error, InputError):  # nothing has begun: nothing is left
+                shutil.rmtree(self.path)
             elif isinstance(error, Exception):
                 self.finish("failed", f"{type(error).__name__}: {error}")
             else:  # KeyboardInterrupt, SystemExit

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_what_is_well_passes(program):
         "files = [open('/dev/null') for _ in range(64)]",
         "import numpy",  # no installed packages
         "def f(): f()\nf()",
+        "import os; os.fork()",
+        "import os; os.kill(os.getpid(), 0)",
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', ''])",
+        "import os; os.system('true')",
+        "import socket; socket.socket()",
+        "import ctypes; ctypes.CDLL(None)",
+        "open(__file__ if '__file__' in globals() else 'program.py')",
         "\ud800",
         "\x00",
     ],
@@ -68,6 +76,54 @@ def test_one_that_waits_is_killed_by_the_wall_clock():
     started = time.monotonic()
     assert not succeeds("import time; time.sleep(60)", Limits(0.3, LIMITS.memory_bytes))
     assert time.monotonic() - started < 10.0
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "os.remove({0!r})",
+        "os.rename({0!r}, {0!r} + '2')",
+        "os.truncate({0!r}, 0)",
+        "os.chmod({0!r}, 0)",
+        "os.mkdir({0!r} + '2')",
+        "os.symlink('/etc', {0!r} + '2')",
+        "os.open({0!r}, os.O_RDWR)",
+        "open({0!r}, 'w')",
+        "open({0!r}, 'r')",
+        "open({0!r} + '2', 'x')",
+        "shutil.rmtree(os.path.dirname({0!r}))",
+        "pathlib.Path({0!r}).unlink()",
+        "os.listdir('/proc') and open('/proc/self/environ').read()",
+    ],
+)
+def test_it_touches_and_reads_no_file_of_the_user(harm, tmp_path):
+    victim = tmp_path / "thesis.txt"
+    victim.write_text("all of it")
+    harm = f"import os, pathlib, shutil\n{harm.format(str(victim))}"
+    assert not succeeds(harm, LIMITS)
+    # Even if the program looks away.
+    succeeds(f"try:\n    {harm.replace(chr(10), chr(10) + '    ')}\nexcept OSError: pass", LIMITS)
+    assert [each.name for each in tmp_path.iterdir()] == ["thesis.txt"]
+    assert victim.read_text() == "all of it"
+    assert victim.stat().st_mode & 0o600 == 0o600
+
+
+def test_no_native_code_but_that_of_the_library(tmp_path):
+    native = [find_spec(module).origin for module in ("_bisect", "_heapq", "_json")]
+    shared = [Path(each) for each in native if each and each.endswith(".so")]
+    if not shared:
+        pytest.skip("this interpreter has its modules built in")
+    name = shared[0].name.partition(".")[0]
+    (tmp_path / shared[0].name).write_bytes(shared[0].read_bytes())
+    program = f"import sys; sys.modules.pop({name!r}, None); {{}}import {name}"
+    assert succeeds(program.format(""), LIMITS)
+    assert not succeeds(program.format(f"sys.path.insert(0, {str(tmp_path)!r}); "), LIMITS)
+
+
+def test_its_own_text_does_not_hold_the_verdict():
+    """Neither a look at its own program nor words on every open file pass a test."""
+    guess = "import os\nfor each in range(20):\n try: os.write(each, b'0' * 32)\n except OSError: 0"
+    assert not succeeds(f"{guess}\nraise SystemExit(0)", LIMITS)
 
 
 @pytest.mark.skipif(AS_ROOT, reason="the kernel exempts root from the limit of processes")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -115,6 +116,57 @@ def test_a_single_file_is_split_by_the_fraction_and_by_nothing_else(tmp_path):
     assert asked(half) < test
 
 
+@pytest.mark.parametrize("other", ["train.csv", "train.jsonl.gz", "train.parquet"])
+def test_a_test_file_alone_is_not_trained_on(other, tmp_path):
+    put(tmp_path, test_jsonl=reviews(9), labels_json=LABELS)
+    (tmp_path / other).write_text("text,label")
+    said = (
+        rf"expected train.json or .* got test.jsonl \(beside {other}: unpack them, or read tables"
+    )
+    with pytest.raises(LearningError, match=said):
+        TextClassification(path=".").examples("train", tmp_path)
+
+
+def test_a_label_may_be_given_by_name(tmp_path):
+    named = [{"text": f"film {i}", "label": LABELS["labels"][i % 2]} for i in range(6)]
+    put(tmp_path, train_jsonl=named, test_jsonl=reviews(2, "x"), labels_json=LABELS)
+    train = TextClassification(path=".").examples("train", tmp_path)
+    assert [example.answer for example in train[:2]] == ["\nbad film", "\ngood film"]
+    put(tmp_path, train_jsonl=[{"text": "a", "label": "good flm"}])
+    said = r"train.jsonl:1: .*or its number for 'label', got 'good flm'; did you mean 'good film'"
+    with pytest.raises(LearningError, match=said):
+        TextClassification(path=".").examples("train", tmp_path)
+
+
+def test_names_that_are_digits_are_names(tmp_path):
+    labels = {"labels": ["1", "0"]}
+    put(tmp_path, train_jsonl=[{"text": "a", "label": "1"}, {"text": "b", "label": 1}])
+    put(tmp_path, test_jsonl=reviews(1), labels_json=labels)
+    train = TextClassification(path=".").examples("train", tmp_path)
+    assert [example.answer for example in train] == ["\n1", "\n0"]
+
+
+def test_labels_without_names(tmp_path):
+    put(tmp_path, train_jsonl=reviews(4), test_jsonl=reviews(2, "x"))
+    with pytest.raises(LearningError, match=r"labels.json: .*does not exist; write it, or list"):
+        TextClassification(path=".").examples("train", tmp_path)
+    inline = TextClassification(path=".", labels=("bad", "good")).examples("test", tmp_path)
+    assert [example.answer for example in inline] == ["\nbad", "\ngood"]
+
+
+def test_rows_are_not_kept(tmp_path):
+    """Of a file of rows no more than the examples and one row is in memory."""
+    rows = reviews(1000, note="x" * 10_000)
+    put(tmp_path, train_jsonl=rows, test_jsonl=reviews(2, "x"))
+    task = TextClassification(path=".", labels=("bad", "good"))
+    tracemalloc.start()
+    try:
+        assert len(task.examples("train", tmp_path)) == 1000
+        assert tracemalloc.get_traced_memory()[1] < 1000 * 10_000 / 3
+    finally:
+        tracemalloc.stop()
+
+
 def test_files_may_have_other_names(tmp_path):
     put(tmp_path, a_jsonl=reviews(3), b_jsonl=reviews(2, "x"), labels_json=LABELS)
     task = TextClassification(path="a.jsonl", test_path="b.jsonl", name="mine")
@@ -167,7 +219,9 @@ def test_generated_tasks_have_no_keys():
         ([{"text": "a", "label": 0}, {"text": "b"}], "train.jsonl:2: expected the key 'label'"),
         ([{"text": 5, "label": 0}], "train.jsonl:1: expected text for 'text', got 5"),
         ([{"text": " ", "label": 0}], "train.jsonl:1: expected text for 'text', got an empty one"),
-        ([{"text": "a", "label": "no"}], "train.jsonl:1: expected a whole number for 'label'"),
+        ([{"text": "a", "label": "no"}], "train.jsonl:1: expected one of 'bad film', 'good"),
+        ([{"text": "a", "label": 1.0}], "train.jsonl:1: expected a whole number for 'label'"),
+        ([{"text": "a", "label": 2}], "train.jsonl:1: expected 0 to 1 for 'label'"),
         ([], "train.jsonl: expected at least one row, got an empty file"),
     ],
 )  # fmt: skip
@@ -444,8 +498,8 @@ def test_humaneval_executes_nothing_unless_it_is_told_to(tmp_path):
 
 
 def test_a_program_without_a_name(tmp_path):
-    put(tmp_path, HumanEval_jsonl=[program(1) | {"entry_point": "f(x)"}])
-    with pytest.raises(LearningError, match=r":1: expected the name of a function"):
+    put(tmp_path, HumanEval_jsonl=[program(i) | {"entry_point": "f(x)"} for i in range(20)])
+    with pytest.raises(LearningError, match=r":\d+: expected the name of a function"):
         Humaneval(path=".").examples("test", tmp_path)
 
 

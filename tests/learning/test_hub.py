@@ -112,8 +112,24 @@ def test_what_is_not_there(datasets, tmp_path):
     with pytest.raises(LearningError, match=r"data: expected a folder with a data set, got a path"):
         task().examples("train", tmp_path)
     (tmp_path / "data").mkdir()
-    with pytest.raises(LearningError, match=r"expected a data set that can be read.*path:DIR"):
+    with pytest.raises(
+        LearningError, match=r"expected a data set that can be read.*look at its files"
+    ):
         task().examples("train", tmp_path)
+
+
+def test_a_damaged_table_is_told_with_its_cause(datasets, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").write_text('text,label\na,1\n"b,2\n')
+    said = r"got 'path:data': ParserError: .*EOF inside string.*; look at its files"
+    with pytest.raises(LearningError, match=said):
+        task(template="{text} {answer}", choices=("no", "yes")).examples("train", tmp_path)
+
+
+def test_a_column_named_answer_is_told_once(datasets, tmp_path):
+    save(datasets, tmp_path, train=[{"question": "a", "answer": 0}])
+    with pytest.raises(LearningError, match=r"placeholders \{question\}, \{answer\}, got \{x\}"):
+        task(template="{x} {answer}", answer="answer").examples("train", tmp_path)
 
 
 def test_without_the_library(monkeypatch, tmp_path):

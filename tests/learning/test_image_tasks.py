@@ -160,6 +160,12 @@ def test_what_is_no_array_of_bytes_is_refused(value, tmp_path):
         read_pickled(tmp_path / "file")
 
 
+def test_a_dict_that_holds_itself_is_refused(tmp_path):
+    (tmp_path / "file").write_bytes(b"\x80\x02}q\x00(U\x01ah\x00u.")
+    with pytest.raises(LearningError, match="file: expected the python form of CIFAR, got what is"):
+        read_pickled(tmp_path / "file")
+
+
 @settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -211,6 +217,21 @@ def test_a_folder_without_pictures(tmp_path):
         Cifar100(path="nowhere").examples("train", tmp_path)
 
 
+def test_a_file_in_place_of_the_folder(tmp_path):
+    (tmp_path / "train").write_bytes(b"")
+    with pytest.raises(LearningError, match="train: expected a folder with CIFAR-100, got a file"):
+        Cifar100(path="train").examples("train", tmp_path)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_parquet_of_one_split_alone(split, tmp_path):
+    parquet_form(tmp_path)
+    for path in tmp_path.glob(f"{split}*.parquet"):
+        path.unlink()
+    with pytest.raises(LearningError, match=rf"expected {split}-\*.parquet, got none"):
+        Cifar100(path=".").examples("train", tmp_path)
+
+
 def test_damaged_parquet(tmp_path):
     parquet_form(tmp_path, numbers={"train": [0, 1, 2, 3, 0], "test": [0, 0]})
     with pytest.raises(LearningError, match=r"train.*parquet: row 3: expected a class of 0 to 2"):
@@ -223,7 +244,7 @@ def test_damaged_parquet(tmp_path):
     with pytest.raises(LearningError, match=r"expected the columns 'img' and 'fine_label', got"):
         Cifar100(path=".").examples("test", tmp_path)
     for image, message in (
-        ({"bytes": b"no picture"}, "row 0: expected a PNG picture"),
+        ({"bytes": b"no picture"}, "row 0: expected a PNG picture, got what is none"),
         ({"bytes": png(np.zeros((3, 16, 32), np.uint8))["bytes"]}, "expected 32 x 32 pixels"),
         ({"bytes": png(pictures("test")[0])["bytes"][:200]}, "row 0: expected a PNG picture"),
         (None, "row 0: expected a picture in the file, got null"),

@@ -293,3 +293,97 @@ def test_mistakes_in_the_scenario_of_other_kinds():
         VitConfig(size=9)
     with pytest.raises(ValidationError):
         Image(blocks=())
+
+
+def damaged(folder, change):
+    """Write a checkpoint anew, its weights changed."""
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def test_weights_of_another_shape(tmp_path):
+    save_model(tmp_path)
+    name = "model.layers.1.mlp.up_proj.weight"
+
+    def cut(weights):
+        weights[name] = weights[name][:10].clone()
+
+    damaged(tmp_path, cut)
+    said = rf"expected {name} of shape \[64, 32\] in .*, as its config.json says, got \[10, 32\]"
+    with pytest.raises(LearningError, match=said):
+        CausalLm(source=f"path:{tmp_path}").load()
+
+
+def cut_weights(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def no_weights(folder):
+    (folder / "model.safetensors").unlink()
+
+
+def written(name, text):
+    return lambda folder: (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (cut_weights, r"cannot read the model in .*: .*file not fully covered"),
+        (no_weights, r"cannot read the model in .*model.safetensors"),
+        (written("config.json", '{"model_type": '), r"cannot read the model in .*not a valid JSON"),
+        (written("config.json", '{"model_type": "foo"}'), r"cannot read the model in .*`foo`"),
+        (written("config.json", "[1]"), r"cannot read the model in .*"),
+        (written("config.json", '{"model_type": "qwen2", "num_hidden_layers": "x"}'),
+         r"cannot read the model in .*"),
+        (written("tokenizer.json", '{"a": 1}'), r"cannot read the tokenizer of .*added_token"),
+        (written("tokenizer.json", "{"), r"cannot read the tokenizer of 'path:.*"),
+        (written("tokenizer_config.json", "{"), r"cannot read the tokenizer of 'path:.*"),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_told_in_one_line(damage, said, tmp_path):
+    save_model(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(LearningError, match=said) as caught:
+        CausalLm(source=f"path:{tmp_path}").load()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_of_another_model(tmp_path):
+    save_encoder(tmp_path / "bert")
+    save_model(tmp_path / "qwen")
+
+    def fewer(weights):
+        name = "model.embed_tokens.weight"
+        weights[name] = weights[name][:20].clone()
+        weights.pop("lm_head.weight", None)
+
+    damaged(tmp_path / "qwen", fewer)
+    config = json.loads((tmp_path / "qwen" / "config.json").read_text())
+    config |= {"vocab_size": 20, "tie_word_embeddings": True}
+    (tmp_path / "qwen" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(LearningError, match=r"tokens are numbered below 20, .* got .* up to \d\d"):
+        CausalLm(source=f"path:{tmp_path / 'qwen'}").load()
+
+
+def test_where_a_model_was_looked_for(tmp_path, folder, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "all" / "minilm").mkdir(parents=True)
+    (tmp_path / "all" / "minilm" / "config.json").write_text("{}")
+    (tmp_path / "file").write_text("")
+    for source, said in (
+        ("path:al", rf"got al, which does not exist; .*'all'\? \(looked up in {tmp_path}\)"),
+        ("path:all", "got all, which has no config.json; there is one in minilm in it"),
+        ("path:file", "got file, which is a file"),
+        ("./minilm", r"hub, got './minilm', .* a folder is named path:./minilm"),
+    ):
+        with pytest.raises(LearningError, match=said):
+            CausalLm(source=source).load()
+
+
+def test_a_pattern_of_a_last_part(folder):
+    with pytest.raises(LearningError, match=r"of whole names: did you mean '\*\.q_\*'\?"):
+        CausalLm(source=f"path:{folder}", targets=("q_*",)).load()

@@ -1,5 +1,6 @@
 """Rows of data files: what is read, and what is said of files that are not as they should be."""
 
+import gzip
 import json
 import re
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from cosim.learning.errors import LearningError
 from cosim.learning.tasks import _rows
-from cosim.learning.tasks._rows import EmptyTextError, Row, read_json, read_rows
+from cosim.learning.tasks._rows import EmptyTextError, Row, read_json, read_rows, under
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
 VALUES = st.recursive(
@@ -97,7 +98,14 @@ def test_a_large_list_is_read_in_pieces(write):
         ('{"a": 1}\nnull\n', 2, "expected a JSON object, got null"),
         (b'{"a": 1}\n{"a": "\xff"}\n', 2, "no UTF-8"),
         (b"\x00\x01\x02", 1, "expected a JSON object on this line"),
-        ("PK\x03\x04 not json", 1, "expected a JSON object on this line"),
+        ("PK\x03\x04 not json", 1, "got a zip file; unpack it"),
+        (gzip.compress(b'{"a": 1}'), 1, "got a gzip file; unpack it"),
+        ('{"a": 1}'.encode("utf-16"), 1, "got text in UTF-16; save it in UTF-8"),
+        (b"PAR1....", 1, "got a Parquet table; tables are read by task kind hub"),
+        ('{\n "a": 1\n}', 1, "one object over several lines is none of both"),
+        ('{"a": 1, "b": ' + "9" * 5000 + "}", 1, "Exceeds the limit"),
+        ('{"a": 1} {"a": 2}', 1, "Extra data at column 9"),
+        ('[\n{"a": 1},\n{"a": 1, "te', 3, "the file ends before this row does"),
         ('{"a": ' + "[" * 100_000, 1, "brackets nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", 1, "expected a JSON object on this line"),
         ('[\n{"a": 1},\n{"a": 2\n', 3, "the file ends before this row does"),
@@ -177,3 +185,32 @@ def test_values():
     assert row.maybe_text("none") == ""
     with pytest.raises(EmptyTextError, match=r"file:1: .*`skip_empty: true`"):
         row.text("none")
+
+
+def test_old_line_ends_are_not_taken_for_a_cut(write):
+    with pytest.raises(LearningError, match=r":1: .*Extra data at column \d+$"):
+        list(read_rows(write('{"a": 1}\r{"a": 2}')))
+
+
+def test_a_table_is_no_list_of_rows(write):
+    with pytest.raises(LearningError, match=r"table.csv:1: .*begins with b't'; tables .* kind hub"):
+        list(read_rows(write("text,label\ngood,1\n", "table.csv")))
+
+
+def test_what_of_a_path_is_missing(tmp_path, write):
+    write("", "file")
+    (tmp_path / "data").mkdir()
+    for path, said in (
+        ("data/sst2/train.jsonl", f"there is no {re.escape(str(tmp_path))}/data/sst2 "),
+        ("dta/sst2", rf"there is no {re.escape(str(tmp_path))}/dta; did you mean 'data'\?"),
+        ("file/train.jsonl", f"{re.escape(str(tmp_path))}/file is a file"),
+    ):
+        with pytest.raises(LearningError, match=said):
+            list(read_rows(tmp_path / path))
+
+
+def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert under(tmp_path, "~/data") == tmp_path / "home" / "data"
+    assert under(tmp_path, "data") == tmp_path / "data"
+    assert under(tmp_path, "~nobody-has-this-name/data").parent.name == "~nobody-has-this-name"

@@ -25,6 +25,7 @@ from transformers.utils import logging
 
 from cosim.learning.builtin.locate import builtin_model_dir
 from cosim.learning.errors import LearningError
+from cosim.wording import did_you_mean, one_of
 
 _CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
 # Classes of a tokenizer that is all in its tokenizer.json.
@@ -114,39 +115,77 @@ def _read(source: str, architecture: Architecture) -> tuple[PreTrainedModel, Pla
             return _from_pretrained(place, architecture), place
         except LookupError as error:
             raise LearningError(str(error)) from None
-        except (OSError, ValueError) as error:
-            raise LearningError(f"cannot read the model {source!r}: {error}") from error
     if kind == "path":
         folder = Path(rest).expanduser()
         if not (folder / "config.json").is_file():
-            state = "has no config.json" if folder.is_dir() else "does not exist"
-            raise LearningError(
-                f"expected a folder with a model in Hugging Face format, got {folder}, "
-                f"which {state}"
-            )
+            raise _no_model(folder)
         place = Place(str(folder), True, source)
-        try:
-            return _from_pretrained(place, architecture), place
-        except (OSError, ValueError) as error:
-            raise LearningError(f"cannot read the model in {folder}: {error}") from error
+        return _from_pretrained(place, architecture), place
     place = Place(source, True, source)
     try:
         return _from_pretrained(place, architecture), place
-    except (OSError, ValueError):
+    except _UnreadableError:
         pass  # not downloaded yet, or not completely
     place = Place(source, False, source)
     try:
         return _from_pretrained(place, architecture), place
-    except (OSError, ValueError) as error:
+    except _UnreadableError as error:
+        hint = f"; a folder is named path:{source}" if source.startswith((".", "/", "~")) else ""
         raise LearningError(
             f"expected builtin:NAME, path:DIR or the id of a model on the hub, got {source!r}, "
             "which is neither downloaded nor to be had from the hub (check the name and the "
-            f"network): {error}"
+            f"network{hint}; a model that was downloaded elsewhere is named path:DIR): {error.why}"
         ) from error
 
 
+def _no_model(folder: Path) -> LearningError:
+    """Return the error of a folder that is none, or holds no model."""
+    near = ""
+    if folder.is_dir():
+        state = "has no config.json"
+        inside = [each.parent.name for each in sorted(folder.glob("*/config.json"))]
+        near = f"; there is one in {one_of(inside)} in it" if inside else ""
+    elif folder.exists():
+        state = "is a file"
+    else:
+        state = "does not exist"
+        here = folder.parent
+        near = did_you_mean(folder.name, [p.name for p in here.iterdir()] if here.is_dir() else ())
+        if not folder.is_absolute():
+            near += f" (looked up in {Path.cwd()})"
+    return LearningError(
+        f"expected a folder with a model in Hugging Face format, got {folder}, which {state}{near}"
+    )
+
+
+class _UnreadableError(LearningError):
+    """Files that transformers cannot make a model of.
+
+    Attributes:
+        why: what it says of it, on one line.
+    """
+
+    def __init__(self, what: str, error: Exception) -> None:
+        said = str(error).strip().partition("\n")[0]
+        bare = not said or isinstance(error, LookupError)  # whose text is a key alone
+        self.why = f"{type(error).__name__} {said}".strip() if bare else said
+        super().__init__(f"cannot read {what}: {self.why}")
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Make one message of what the libraries raise for damaged files, which can be anything."""
+    try:
+        yield
+    except (LearningError, MemoryError, RuntimeError):
+        raise
+    except Exception as error:
+        raise _UnreadableError(what, error) from error
+
+
 def _from_pretrained(place: Place, architecture: Architecture) -> PreTrainedModel:
-    config = AutoConfig.from_pretrained(place.name, **place.options)
+    with _reading(f"the model in {place.name}"):
+        config = AutoConfig.from_pretrained(place.name, **place.options)
     architectures = tuple(getattr(config, "architectures", None) or ())
     if not architecture.fits(config, architectures):
         raise LearningError(
@@ -154,7 +193,11 @@ def _from_pretrained(place: Place, architecture: Architecture) -> PreTrainedMode
             f"{', '.join(architectures) or config.model_type}"
         )
     # What the files lack is drawn anew: from a stream of its own, and then refused or left out.
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with (
+        _reading(f"the model in {place.name}"),
+        _quiet(),
+        torch.random.fork_rng(devices=[]),
+    ):
         loaded: Any = architecture.loader.from_pretrained(
             place.name,
             config=config,
@@ -162,6 +205,7 @@ def _from_pretrained(place: Place, architecture: Architecture) -> PreTrainedMode
             use_safetensors=True,
             attn_implementation="sdpa",
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, with their names and shapes
             **place.options,
         )
     found: PreTrainedModel = loaded[0]
@@ -170,6 +214,11 @@ def _from_pretrained(place: Place, architecture: Architecture) -> PreTrainedMode
     )
     if missing:
         raise LearningError(f"the weights of {place.name!r} are incomplete: no {_shown(missing)}")
+    for name, got, expected in sorted(loaded[1]["mismatched_keys"]):
+        raise LearningError(
+            f"expected {name} of shape {list(expected)} in {place.name!r}, as its config.json "
+            f"says, got {list(got)}; the weights are of another model"
+        )
     return found
 
 
@@ -179,23 +228,20 @@ def _shown(names: list[str]) -> str:
     return ", ".join(names[:most]) + more
 
 
-def tokenizer(place: Place) -> PreTrainedTokenizerBase:
+def tokenizer(place: Place, network: PreTrainedModel) -> PreTrainedTokenizerBase:
     """Return the tokenizer that a model's files describe, with a padding token.
 
     AutoTokenizer takes the class of the model's family where the files name a general one, and
     so would cut the text of a Qwen2 with its own tokenizer.json in Qwen2's ways.
 
     Raises:
-        LearningError: there is none, or it can neither pad nor end a text.
+        LearningError: there is none, it can neither pad nor end a text, or it is of another model.
     """
-    try:
+    with _reading(f"the tokenizer of {place.source!r}"), _quiet():
         declared = get_tokenizer_config(place.name, local_files_only=place.local)
         general = declared.get("tokenizer_class") in _GENERAL_TOKENIZERS
         loader: Any = PreTrainedTokenizerFast if general else AutoTokenizer
-        with _quiet():
-            found: PreTrainedTokenizerBase = loader.from_pretrained(place.name, **place.options)
-    except (OSError, ValueError) as error:
-        raise LearningError(f"cannot read the tokenizer of {place.source!r}: {error}") from error
+        found: PreTrainedTokenizerBase = loader.from_pretrained(place.name, **place.options)
     if len(found) <= len(found.all_special_ids):  # made of nothing, where there are no files
         raise LearningError(
             f"expected the tokenizer of {place.source!r} beside its weights (tokenizer.json), "
@@ -208,17 +254,22 @@ def tokenizer(place: Place) -> PreTrainedTokenizerBase:
                 "token; set pad_token in its tokenizer_config.json"
             )
         found.pad_token = found.eos_token
+    embeddings: Any = network.get_input_embeddings()
+    known = int(embeddings.weight.shape[0])
+    most = max(found.get_vocab().values())
+    if most >= known:
+        raise LearningError(
+            f"expected a tokenizer whose tokens are numbered below {known}, as many as "
+            f"{place.source!r} has embeddings, got one with numbers up to {most}; it is of "
+            "another model"
+        )
     return found
 
 
 def preprocessor(place: Place) -> dict[str, Any]:
     """Return what a model's preprocessor_config.json holds; nothing if there is none."""
-    try:
+    with _reading(f"preprocessor_config.json of {place.source!r}"):
         found: dict[str, Any] = get_image_processor_config(place.name, local_files_only=place.local)
-    except (OSError, ValueError) as error:
-        raise LearningError(
-            f"cannot read preprocessor_config.json of {place.source!r}: {error}"
-        ) from error
     return found
 
 

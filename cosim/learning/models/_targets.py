@@ -43,9 +43,12 @@ def choose(
         return chosen
     for target in targets:
         if not any(matches(name, target) for name in there):
+            whole = f"*.{target}"
+            is_part = any(matches(name, whole) for name in there)
+            hint = f"; a pattern is of whole names: did you mean {whole!r}?" if is_part else ""
             raise LearningError(
                 f"targets: {target!r} matches no linear layer of the {kind}; "
-                f"there are {listed(there, target)}"
+                f"there are {listed(there, target)}{hint}"
             )
         if not any(matches(name, target) for name in chosen):
             raise LearningError(

@@ -31,7 +31,7 @@ class CausalLm(AdaptedModel):
         from cosim.learning.pool._causal import CausalObjective  # noqa: PLC0415
 
         network, place = _load.network(self.source, _load.CAUSAL_LM)
-        tokenizer = _load.tokenizer(place)
+        tokenizer = _load.tokenizer(place, network)
         objective = CausalObjective(network, tokenizer)
         targets = _targets.choose(network, objective.output, self.targets, self.blocks)
         return BaseModel(network, tokenizer, targets, objective)

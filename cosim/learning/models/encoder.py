@@ -55,7 +55,7 @@ class Encoder(AdaptedModel):
         from cosim.learning.pool._text_reader import TextReader  # noqa: PLC0415
 
         network, place = _load.network(self.source, _load.ENCODER)
-        tokenizer = _load.tokenizer(place)
+        tokenizer = _load.tokenizer(place, network)
         reader = TextReader(network, tokenizer, self.pooling)
         targets = _targets.choose(network, None, self.targets, self.blocks)
         if self.num_classes is None:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from cosim.learning.errors import LearningError
 from cosim.learning.pool._objective import Inputs
 from cosim.learning.pool._reader import Pooling, Reader, pool
-from cosim.learning.pool._tokens import Ids
+from cosim.learning.pool._tokens import Ids, refuse_pictures
 from cosim.learning.tasks.base import Example
 
 
@@ -48,6 +48,7 @@ class TextReader(Reader[TextRow]):
         self._known: dict[str, TextRow] = {}
 
     def rows(self, examples: Sequence[Example]) -> list[TextRow]:
+        refuse_pictures(examples)
         return self.texts([example.prompt for example in examples])
 
     def texts(self, texts: Sequence[str]) -> list[TextRow]:
@@ -66,7 +67,8 @@ class TextReader(Reader[TextRow]):
         if length > self._longest:
             raise LearningError(
                 f"expected a text of at most {self._longest} tokens, all that the model reads, "
-                f"got {length} ({text[:60]!r}...); shorten or leave out long examples"
+                f"got {length} ({text[:60]!r}...); leave out long examples "
+                "(`max_chars:` of tasks from files) or choose a model that reads more"
             )
 
     def collate(self, rows: Sequence[TextRow], length: int) -> Inputs:

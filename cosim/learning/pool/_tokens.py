@@ -1,6 +1,6 @@
 """Examples as token ids: the prompt, and what follows it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.learning.errors import LearningError
-from cosim.learning.tasks.base import Example
+from cosim.learning.tasks.base import Example, ImageExample
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -24,6 +24,15 @@ class Text:
     start: int
 
 
+def refuse_pictures(examples: Sequence[Example]) -> None:
+    """Raise LearningError if there is a picture among what a model of texts is to read."""
+    if any(isinstance(example, ImageExample) for example in examples):
+        raise LearningError(
+            "expected texts for a model that reads text, got pictures; they are read by a model of "
+            "kind image"
+        )
+
+
 class Tokens:
     """Token ids of prompts with continuations, each text tokenised once."""
 
@@ -36,6 +45,7 @@ class Tokens:
 
     def answers(self, examples: Sequence[Example]) -> list[Text]:
         """Return each example's prompt with its answer."""
+        refuse_pictures(examples)
         return self._texts([(example.prompt, example.answer) for example in examples])
 
     def choices(self, example: Example) -> list[Text]:
@@ -54,11 +64,18 @@ class Tokens:
                 raise LearningError(
                     f"expected a prompt of at least one token, got {example.prompt!r}"
                 )
+            if self._longest is not None and room >= self._longest:
+                raise LearningError(
+                    f"expected max_tokens below {self._longest}, all that the model reads, the "
+                    f"prompt included, got {room}; lower max_tokens or choose a model that reads "
+                    "more"
+                )
             if self._longest is not None and len(ids) + room > self._longest:
                 raise LearningError(
                     f"expected a prompt of at most {self._longest - room} tokens, so that the "
                     f"model can write {room} more, got {len(ids)} ({example.prompt[:60]!r}...); "
-                    "lower max_tokens, leave out long examples or choose a model that reads more"
+                    "lower max_tokens, leave out long examples (`max_chars:` of tasks from files), "
+                    "or choose a model that reads more"
                 )
         return found
 
@@ -72,8 +89,9 @@ class Tokens:
         end: int | None = self._tokenizer.eos_token_id
         return end
 
-    def prepare(self, examples: Iterable[Example]) -> None:
+    def prepare(self, examples: Sequence[Example]) -> None:
         """Tokenise these examples' choices at once, which is faster than one by one."""
+        refuse_pictures(examples)
         self._texts([(e.prompt, choice) for e in examples for choice in e.choices])
 
     def _texts(self, pairs: Sequence[tuple[str, str]]) -> list[Text]:
@@ -108,5 +126,5 @@ class Tokens:
             raise LearningError(
                 f"expected a prompt and answer of at most {self._longest} tokens together, all "
                 f"that the model reads, got {end} ({prompt[:60]!r}...); leave out long examples "
-                "or choose a model with a longer context"
+                "(`max_chars:` of tasks from files) or choose a model with a longer context"
             )

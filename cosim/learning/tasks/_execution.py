@@ -2,28 +2,34 @@
 
 The program runs in a Python of its own: started isolated (`-I -S`), without the environment, the
 input and the open files of this process, in an empty folder that is thrown away. A first stage sets
-the limits below, which the program cannot lift, and only then becomes the program.
+the limits below, which the program cannot lift; a second one forbids what a program that only
+computes does not need, by an audit hook of the interpreter, and runs the program.
 
 | what | limit |
 |---|---|
 | processor time | `cpu_s`, then killed |
 | wall time | `WALL_FACTOR` times `cpu_s`, then its whole process group is killed |
 | address space | `memory_bytes`; more is a MemoryError |
-| files | none may grow (size 0), 32 open at a time, no core dumps |
-| processes and threads | none beside its own |
+| files | read: those of Python's own library only; none is made, written, moved or deleted |
+| processes, signals | none |
+| threads | none, but for root's, which are held by the limits above |
 | output | thrown away |
-| network | none, where the system lets an ordinary user make a namespace for it |
+| network | no sockets; none at all where an ordinary user may make a namespace for it |
+| native code | none: no ctypes, no installed packages |
 
-The user root is exempt from the limit of processes, by the kernel; what root's program starts is
-killed with its process group, or with its process namespace where the system grants one. Where
-neither a network nor a process namespace is to be had (some containers, other systems than Linux),
-those two lines do not hold. Files that the user may read can be read. So this keeps mistakes from
-doing harm; it is not made to hold somebody who means harm.
+Behind the hook stand limits of the system: no file may grow, 32 open at a time, no core dumps; no
+new processes (the kernel exempts root); what is started all the same is killed with its process
+group, or with its process namespace where the system grants one.
 
-The verdict comes over a pipe: a program that ends early, even with status 0, has not passed. The
-seed of Python's string hashes is fixed, so that a program's verdict does not change from run to
-run; this is why the second stage leaves out `-E`, which an environment of one variable does not
-need.
+What this does not protect from: a program that is made to get round the hook, through objects of
+the interpreter or a fault of it; it could then do what you may do. So this keeps mistakes from
+doing harm. It is no jail: for programs of somebody who means harm, run the whole simulation in a
+container.
+
+The verdict comes over a pipe, and not before the program has come to its end: one that ends early,
+even with status 0, has not passed. The seed of Python's string hashes is fixed, so that a program's
+verdict does not change from run to run; this is why the second stage leaves out `-E`, which an
+environment of one variable does not need.
 """
 
 import contextlib
@@ -72,6 +78,43 @@ limit(resource.RLIMIT_NOFILE, 32)
 limit(resource.RLIMIT_NPROC, 0)
 os.execve(command[0], command, {"PYTHONHASHSEED": "0"})
 """
+# Forbids what is not computing and runs the program; says the word only if it comes to its end.
+_SECOND_STAGE = """
+import os, sys, types
+def guard():
+    library = os.path.realpath(os.path.dirname(os.__file__)) + os.sep
+    others = library + "site-packages"
+    harmless = {"os.listdir", "os.scandir", "os.chdir", "os.putenv", "os.unsetenv"}
+    families = {
+        "os", "shutil", "subprocess", "socket", "ctypes", "signal", "_thread", "pty", "fcntl",
+        "mmap", "sqlite3", "_posixsubprocess", "syslog", "_winapi", "winreg", "msvcrt",
+    }
+    writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    real, is_a, text = os.path.realpath, isinstance, str
+    def is_of_the_library(name):
+        plain = real(name) if is_a(name, text) else ""
+        return plain.startswith(library) and not plain.startswith(others)
+    def watch(event, args):
+        if event == "open":
+            if not is_of_the_library(args[0]) or (args[2] or 0) & writing:
+                raise PermissionError("a program may not open " + repr(args[0]))
+        elif event == "import":
+            if args[1] is not None and not is_of_the_library(args[1]):  # native code
+                raise PermissionError("a program may not load " + repr(args[1]))
+        elif event not in harmless and event.partition(".")[0] in families:
+            raise PermissionError("a program may not do " + event)
+    sys.addaudithook(watch)
+path, writer, word = sys.argv[1], int(sys.argv[2]), os.read(0, 64)
+with open(path, encoding="utf-8") as file:
+    program = compile(file.read(), path, "exec")
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+space = {"__name__": "__main__", "__builtins__": __builtins__}
+run, say = types.FunctionType(program, space), os.write
+del sys.argv[1:]
+guard()
+run()
+say(writer, word)
+"""
 
 
 @dataclass(frozen=True)
@@ -93,32 +136,31 @@ def succeeds(program: str, limits: Limits) -> bool:
             "execute: expected a system with POSIX resource limits to run programs under, got "
             f"{sys.platform}; leave `execute` out"
         )
-    token = secrets.token_hex(16)
+    token = secrets.token_hex(16).encode()
     reader, writer = os.pipe()
     try:
         with tempfile.TemporaryDirectory(prefix="cosim-") as folder:
             path = Path(folder) / _PROGRAM
-            verdict = f"\nimport os as _os; _os.write({writer}, b'{token}')\n"
-            path.write_text(program + verdict, encoding="utf-8", errors="replace")
-            _run(path, writer, limits)
+            path.write_text(program, encoding="utf-8", errors="replace")
+            _run(path, token, writer, limits)
         os.set_blocking(reader, False)
         with contextlib.suppress(BlockingIOError):
-            return os.read(reader, 2 * len(token)) == token.encode()
+            return os.read(reader, 2 * len(token)) == token
         return False
     finally:
         os.close(reader)
         os.close(writer)
 
 
-def _run(path: Path, writer: int, limits: Limits) -> None:
+def _run(path: Path, token: bytes, writer: int, limits: Limits) -> None:
     """Run the program to its end or to its limits, and leave no process behind."""
     cpu_s = max(1, -int(-limits.cpu_s // 1))
     first = [sys.executable, "-I", "-S", "-B", "-c", _FIRST_STAGE]
-    second = [sys.executable, "-P", "-s", "-S", "-B", str(path)]
+    second = [sys.executable, "-P", "-s", "-S", "-B", "-c", _SECOND_STAGE, str(path), str(writer)]
     settings = [str(cpu_s), str(limits.memory_bytes)]
     process = subprocess.Popen(
         [*first, *settings, *second],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={},
@@ -128,7 +170,7 @@ def _run(path: Path, writer: int, limits: Limits) -> None:
     )
     try:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(WALL_FACTOR * limits.cpu_s)
+            process.communicate(token, WALL_FACTOR * limits.cpu_s)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

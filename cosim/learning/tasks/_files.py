@@ -17,7 +17,14 @@ from typing import Annotated, ClassVar
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from cosim.learning.errors import LearningError
-from cosim.learning.tasks._rows import EmptyTextError, Row, missing, read_rows
+from cosim.learning.tasks._rows import (
+    JSON_SUFFIXES,
+    EmptyTextError,
+    Row,
+    missing,
+    read_rows,
+    under,
+)
 from cosim.learning.tasks._template import Template, TemplateError, read_template
 from cosim.learning.tasks.base import Example, Split, Task
 from cosim.plugin import kind_of
@@ -27,7 +34,7 @@ Text = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 TEST_FRACTION = 0.2
 
-_SUFFIXES = (".json", ".jsonl")
+_NOT_READ = (".csv", ".gz", ".parquet", ".tsv", ".txt", ".xz", ".zip", ".zst")
 _NO_ROWS = ("labels.json",)
 
 Reader = Callable[[Row], Example]
@@ -65,7 +72,7 @@ class FileTask(Task):
         if self.name is not None:
             return self.name
         path = Path(self.path)
-        if path.suffix in _SUFFIXES:
+        if path.suffix in JSON_SUFFIXES:
             path = path.parent if path.stem == "train" else path.with_suffix("")
         return path.name or kind_of(self)
 
@@ -90,36 +97,34 @@ class FileTask(Task):
         """Return the value of a key for each training example."""
         return tuple(key_of(row, key) for row, _ in self._train(data_root))
 
-    def _train(self, data_root: Path) -> Sequence[tuple[Row, Example]]:
+    def _train(self, data_root: Path) -> Iterator[tuple[Row, Example]]:
         tested = {example.question for example in self._test(data_root)}
         if not tested:
             raise self._without_rows("test", data_root)
         train, test = self._places(data_root)
-        rows = self._of(self._read(train, data_root), "train", test is None)
+        rows = self._read(train, data_root, None if test else "train")
         kept = (pair for pair in rows if pair[1].question not in tested)
-        found = tuple(islice(kept, self.num_train))
-        if not found:
+        found = islice(kept, self.num_train)
+        first = next(found, None)
+        if first is None:
             raise self._without_rows("train", data_root)
-        return found
+        yield first
+        yield from found
 
     def _test(self, data_root: Path) -> Iterator[Example]:
         train, test = self._places(data_root)
-        rows = self._of(self._read(test or train, data_root), "test", test is None)
+        rows = self._read(test or train, data_root, None if test else "test")
         return (example for _, example in rows)
 
-    def _of(
-        self, rows: Iterator[tuple[Row, Example]], split: Split, shared: bool
+    def _read(
+        self, path: Path, data_root: Path, split: Split | None
     ) -> Iterator[tuple[Row, Example]]:
-        """Return the rows of a split, of a file that both splits share or of one of its own."""
-        if not shared:
-            return rows
-        wanted = split == "test"
-        return (pair for pair in rows if in_test(_content(pair[0]), self.test_fraction) == wanted)
-
-    def _read(self, path: Path, data_root: Path) -> Iterator[tuple[Row, Example]]:
+        """Yield the rows of a file, or those of one split of a file that both splits share."""
         reader = self._reader(data_root)
         row = None
         for row in read_rows(path):
+            if split and in_test(_content(row), self.test_fraction) != (split == "test"):
+                continue
             try:
                 example = reader(row)
             except EmptyTextError:
@@ -134,9 +139,9 @@ class FileTask(Task):
 
     def _places(self, data_root: Path) -> tuple[Path, Path | None]:
         """Return the file of the training rows, and that of the test rows if it is another."""
-        path = data_root / self.path
+        path = under(data_root, self.path)
         if self.test_path is not None:
-            return path, data_root / self.test_path
+            return path, under(data_root, self.test_path)
         if not path.is_dir():
             if not path.exists():
                 raise missing(path, "a data file or a folder with one")
@@ -144,17 +149,17 @@ class FileTask(Task):
         files = sorted(
             each
             for each in path.iterdir()
-            if each.suffix in _SUFFIXES and each.name not in _NO_ROWS
+            if each.suffix in JSON_SUFFIXES and each.name not in _NO_ROWS
         )
         train, test = ([each for each in files if each.stem == name] for name in ("train", "test"))
         if len(train) == len(test) == 1:
             return train[0], test[0]
-        if len(files) == 1:
+        if len(files) == 1 and not test:
             return files[0], None
         raise LearningError(
             f"{path}: expected train.json or train.jsonl, and one such test file or no other file, "
-            f"got {one_of(each.name for each in files)}; name the files with `path:` and "
-            "`test_path:`"
+            f"got {one_of(each.name for each in files)}{_others(path)}; name the files with "
+            "`path:` and `test_path:`"
         )
 
     def _without_rows(self, split: Split, data_root: Path) -> LearningError:
@@ -200,12 +205,19 @@ class TemplatedTask(FileTask):
         Raises:
             LearningError: its file cannot be used.
         """
-        file = None if self.template_file is None else data_root / self.template_file
+        file = None if self.template_file is None else under(data_root, self.template_file)
         text = read_template(self.template, file, kind_of(self))
         try:
             return Template.of(text, self.fields, self.answers)
         except TemplateError as error:
             raise LearningError(f"{file or 'template'}: {error}") from None
+
+
+def _others(folder: Path) -> str:
+    """Tell of files that look like data of a form that is not read."""
+    names = [f"{each.name}" for each in sorted(folder.iterdir()) if each.suffix in _NOT_READ]
+    remedy = "unpack them, or read tables with task kind hub"
+    return f" (beside {', '.join(names)}: {remedy})" if names else ""
 
 
 def _content(row: Row) -> bytes:

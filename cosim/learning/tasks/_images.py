@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from pathlib import Path
 
 from pydantic import PositiveInt
 
@@ -31,8 +30,3 @@ class ImageTask(Task):
                 f"task {self.title}: expected at least one {split} picture, got none"
             )
         return found
-
-
-def under(data_root: Path, path: str) -> Path:
-    """Return a path of a scenario; what is not absolute is looked up in `data_root`."""
-    return data_root / Path(path).expanduser()

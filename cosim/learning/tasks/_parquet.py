@@ -74,6 +74,8 @@ def _pixels(where: str, image: Any) -> bytes:
                     f"{where}: expected {_SIDE} x {_SIDE} pixels, got {picture.size}"
                 )
             pixels = np.asarray(picture.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except UnidentifiedImageError:
+        raise LearningError(f"{where}: expected a PNG picture, got what is none") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise LearningError(f"{where}: expected a PNG picture, got {error}") from None
     return pixels.transpose(2, 0, 1).tobytes()

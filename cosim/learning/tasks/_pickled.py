@@ -101,7 +101,7 @@ def read_pickled(path: Path) -> dict[str, Any]:
             raise LearningError(
                 f"{path}: expected the python form of CIFAR, got {error}; nothing of it was run"
             ) from None
-        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             raise LearningError(
                 f"{path}: expected the python form of CIFAR, got what is none or is cut off"
             ) from None

@@ -4,9 +4,10 @@ A file is a JSON list of objects, or has one object on each line (JSONL); its fi
 which. Only the row that is being read is in memory.
 """
 
+import contextlib
 import json
 import re
-from codecs import BOM_UTF8, getincrementaldecoder
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,16 @@ from cosim.wording import did_you_mean, one_of, show
 
 # A row that is longer is none: its end was lost, and looking for it would fill the memory.
 LONGEST_ROW = 2**24
+JSON_SUFFIXES = (".json", ".jsonl")
+# How files of other forms begin, what they are, and what helps.
+_OTHER_FORMS = (
+    (b"\x1f\x8b", "a gzip file", "unpack it"),
+    (b"PK\x03\x04", "a zip file", "unpack it"),
+    (b"PAR1", "a Parquet table", "tables are read by task kind hub"),
+    (BOM_UTF16_LE, "text in UTF-16", "save it in UTF-8"),
+    (BOM_UTF16_BE, "text in UTF-16", "save it in UTF-8"),
+)
+_MARK_BYTES = 4
 _NEAR = 20  # characters on both sides that show a place
 _LONGEST_NUMBER = 9  # digits of a label that is published as text
 _PIECE = 2**16
@@ -136,11 +147,20 @@ def read_rows(path: Path) -> Iterator[Row]:
             the iteration gets there.
     """
     with open_file(path) as file:
-        start = file.read(len(BOM_UTF8))
-        file.seek(len(BOM_UTF8) if start == BOM_UTF8 else 0)
+        start = file.read(_MARK_BYTES)
+        for mark, form, remedy in _OTHER_FORMS:
+            if start.startswith(mark):
+                raise LearningError(f"{path}:1: expected JSON or JSON lines, got {form}; {remedy}")
+        file.seek(len(BOM_UTF8) if start.startswith(BOM_UTF8) else 0)
         first, before = _first(file)
         if first == b"[":
             yield from _listed(path, file, before)
+        elif first not in (b"{", b"") and path.suffix not in JSON_SUFFIXES:
+            raise LearningError(
+                f"{path}:{before + 1}: expected a JSON list of objects, or one object on each "
+                f"line, got a file that begins with {first!r}; tables (CSV, Parquet) are read by "
+                "task kind hub"
+            )
         else:
             yield from _lines(path, file, before)
 
@@ -153,7 +173,7 @@ def open_file(path: Path) -> BinaryIO:
     """
     try:
         return path.open("rb")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise missing(path, "a data file") from None
     except IsADirectoryError:
         raise LearningError(f"{path}: expected a data file, got a folder") from None
@@ -165,12 +185,25 @@ def open_file(path: Path) -> BinaryIO:
 
 def missing(path: Path, what: str) -> LearningError:
     """Return the error of a path that does not exist."""
-    here = path.parent
+    here, lost = path.parent, path
+    while not here.exists() and here != here.parent:
+        here, lost = here.parent, here
     names = [each.name for each in here.iterdir()] if here.is_dir() else []
+    if here.is_dir():
+        first = "" if lost == path else f": there is no {lost}"
+    else:
+        first = f": {here} is a file"
     return LearningError(
-        f"{path}: expected {what}, got a path that does not exist"
-        f"{did_you_mean(path.name, names)} (data are looked up in `data_root:`)"
+        f"{path}: expected {what}, got a path that does not exist{first}"
+        f"{did_you_mean(lost.name, names)} (data are looked up in `data_root:`)"
     )
+
+
+def under(data_root: Path, path: str) -> Path:
+    """Return a path of a scenario; what is not absolute is looked up in `data_root`."""
+    with contextlib.suppress(RuntimeError):  # `~name` of a user that there is none
+        return data_root / Path(path).expanduser()
+    return data_root / path
 
 
 def read_json(path: Path) -> Any:
@@ -200,23 +233,35 @@ def _first(file: BinaryIO) -> tuple[bytes, int]:
 
 def _lines(path: Path, file: BinaryIO, before: int) -> Iterator[Row]:
     """Yield the rows of a file of lines, of which `before` have been read."""
-    number = before
+    number, name = before, str(path)
     while line := file.readline(LONGEST_ROW):
         number += 1
-        where = f"{path}:{number}"
         if len(line) == LONGEST_ROW:
-            raise LearningError(f"{where}: expected rows shorter than {LONGEST_ROW} bytes")
-        if not line.strip():
+            raise LearningError(f"{name}:{number}: expected rows shorter than {LONGEST_ROW} bytes")
+        text = line.strip()
+        if not text:
             continue
         try:
-            value = json.loads(line.decode())
+            value = _loaded(text.decode())
         except (ValueError, RecursionError) as error:
-            cut = "" if line.endswith(b"\n") else " (the file ends here: it may be cut off)"
+            hint = ""
+            if number == before + 1 and text == b"{":
+                hint = " (one object over several lines is none of both: make it a list of rows)"
+            elif not line.endswith(b"\n") and not str(error).startswith("Extra data"):
+                hint = " (the file ends here: it may be cut off)"
             raise LearningError(
-                f"{where}: expected a JSON object on this line, got what is none: "
-                f"{_why(error)}{cut}"
+                f"{name}:{number}: expected a JSON object on this line, got what is none: "
+                f"{_why(error)}{hint}"
             ) from None
-        yield _row(where, value)
+        yield _row(f"{name}:{number}", value)
+
+
+def _loaded(text: str) -> Any:
+    """Return what a text without spaces around it holds, as json.loads but faster."""
+    value, end = _DECODER.raw_decode(text)
+    if end < len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return value
 
 
 class _Text:
@@ -270,7 +315,9 @@ class _Text:
             place = error.pos
             near = self._text[max(place - _NEAR, self._at) : place + _NEAR]
             why = f"{error.msg.removesuffix(' at')} near {near!r}"
-        cut = " (the file ends before this row does: it may be cut off)" if place >= last else ""
+        is_open = isinstance(error, json.JSONDecodeError) and error.msg.startswith("Unterminated")
+        at_end = place >= last or is_open
+        cut = " (the file ends before this row does: it may be cut off)" if at_end else ""
         return self.error(f"expected a JSON object, got what is none: {why}{cut}", min(place, last))
 
     def _pass_to(self, place: int) -> None:
@@ -334,4 +381,4 @@ def _why(error: Exception) -> str:
         return "brackets nested too deeply"
     if isinstance(error, UnicodeDecodeError):
         return f"no UTF-8 ({error.reason})"
-    return str(error)
+    return str(error).partition(";")[0]

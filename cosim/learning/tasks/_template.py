@@ -11,6 +11,7 @@ is data: nothing but the names of a row's texts is looked up in it, no attribute
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cosim.learning.errors import LearningError
@@ -116,10 +117,28 @@ def placeholders(text: str, answers: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _filled(text: str, texts: Mapping[str, str]) -> str:
-    def replace(mark: re.Match[str]) -> str:
-        return mark[0][0] if mark[1] is None else texts[mark[1]]
+    between, names = _parts(text)
+    filled = [between[0]]
+    for name, after in zip(names, between[1:], strict=True):
+        filled += (texts[name], after)
+    return "".join(filled)
 
-    return _MARK.sub(replace, text)
+
+@lru_cache(maxsize=64)
+def _parts(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the texts between placeholders, one more than these, and the placeholders' names."""
+    between, end = [""], 0
+    names: list[str] = []
+    for mark in _MARK.finditer(text):
+        between[-1] += text[end : mark.start()]
+        end = mark.end()
+        if mark[1] is None:  # a doubled brace
+            between[-1] += mark[0][0]
+        else:
+            names.append(mark[1])
+            between.append("")
+    between[-1] += text[end:]
+    return tuple(between), tuple(names)
 
 
 def _braced(names: tuple[str, ...]) -> str:

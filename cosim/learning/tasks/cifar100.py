@@ -8,9 +8,9 @@ import numpy as np
 
 from cosim.learning.errors import LearningError
 from cosim.learning.tasks._files import Text
-from cosim.learning.tasks._images import ImageTask, under
+from cosim.learning.tasks._images import ImageTask
 from cosim.learning.tasks._pickled import read_pickled
-from cosim.learning.tasks._rows import missing
+from cosim.learning.tasks._rows import missing, under
 from cosim.learning.tasks.base import ImageExample, Split
 from cosim.wording import show
 
@@ -40,10 +40,16 @@ class Cifar100(ImageTask):
             LearningError: the files are in neither form, or damaged.
         """
         folder = under(data_root, self.path)
+        if folder.is_file():
+            raise LearningError(f"{folder}: expected a folder with CIFAR-100, got a file")
         if not folder.is_dir():
             raise missing(folder, "a folder with CIFAR-100")
         for place in (folder, folder / "cifar100"):
-            if any(place.glob("test*.parquet")):
+            tables = {name: any(place.glob(f"{name}*.parquet")) for name in ("train", "test")}
+            if any(tables.values()):
+                for name, is_there in tables.items():
+                    if not is_there:
+                        raise LearningError(f"{place}: expected {name}-*.parquet, got none")
                 train, test = (self._tabled(place, name) for name in ("train", "test"))
                 return self._chosen(split, train, test)
         if not (folder / "meta").exists():

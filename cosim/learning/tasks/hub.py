@@ -98,7 +98,11 @@ class Hub(Task):
         kept = [pair for pair in train if pair[1].question not in asked]
         found = test[: self.num_test] if split == "test" else kept[: self.num_train]
         if not found:
-            raise LearningError(f"{self.dataset}: expected at least one {split} row, got none")
+            left_out = " that no test row asks" if split == "train" else ""
+            raise LearningError(
+                f"{self.dataset}: expected at least one {split} row{left_out}, got none; look at "
+                "`train`, `test` and `test_fraction`"
+            )
         return found
 
     def _read(self, tables: Mapping[str, Any], split: str) -> Iterator[tuple[Row, Example]]:
@@ -109,8 +113,9 @@ class Hub(Task):
             )
         table = tables[split]
         columns = tuple(table.column_names)
+        asked = tuple(name for name in columns if name not in _ANSWERS)
         try:
-            template = Template.of(self.template, columns, _ANSWERS)
+            template = Template.of(self.template, asked, _ANSWERS)
         except TemplateError as error:
             raise LearningError(f"{self.dataset}: template: {error}") from None
         choices_of = self._choices(table)
@@ -180,11 +185,15 @@ class Hub(Task):
             try:
                 found = self._opened(datasets, place)
             except Exception as error:  # what the library raises comes from many others
+                remedy = (
+                    "look at its files"
+                    if self.dataset.startswith(_LOCAL)
+                    else "check its name, its config and the network, or download it and name "
+                    "its folder with `dataset: path:DIR`"
+                )
                 raise LearningError(
-                    f"expected a data set that can be read, got {self.dataset!r}: "
-                    f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; "
-                    "check its name, its config and the network, or download it and name its "
-                    "folder with `dataset: path:DIR`"
+                    f"expected a data set that can be read, got {self.dataset!r}: {_why(error)}; "
+                    f"{remedy}"
                 ) from None
         return found if isinstance(found, dict) else {self.train: found}
 
@@ -198,14 +207,24 @@ class Hub(Task):
 
 @contextlib.contextmanager
 def _quiet(datasets: Any) -> Iterator[None]:
-    """Keep the library's bars off the terminal."""
-    shown = datasets.utils.logging.is_progress_bar_enabled()
+    """Keep the library's bars off the terminal, and what it says of errors that it raises."""
+    logging = datasets.utils.logging
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     datasets.disable_progress_bars()
+    logging.set_verbosity(logging.CRITICAL)
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if shown:
             datasets.enable_progress_bars()
+
+
+def _why(error: BaseException) -> str:
+    """Return on one line what an error says; where it only says that there is another, of that."""
+    while type(error).__name__.startswith("DatasetGeneration") and error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _inside(row: Row, name: str) -> Row:

@@ -42,10 +42,10 @@ class Humaneval(TemplatedTask):
 
     With `execute: true` the model writes the function, of at most `max_tokens` tokens, and is right
     if the function passes the published tests (pass@1, greedy). This runs programs that a model
-    wrote: each in a process of its own that has `cpu_time` and `memory`, no more processes or
-    threads, no files of any size, no environment and, where the system lets an ordinary user take
-    it away, no network. It can still read what you can read. It is no jail: where that is not
-    enough, run the whole simulation in a container.
+    wrote: each in a process of its own that has `cpu_time` and `memory`, no further processes, no
+    environment, no network, no files but those of Python's own library, and these only to read.
+    That keeps a model's mistakes from doing harm. It is no jail for programs that are made to do
+    harm: where that is to be feared, run the whole simulation in a container.
 
     Without it nothing is executed, and the model is judged by whether it finds the published
     solution likelier than solutions of other functions, `num_choices` in all.

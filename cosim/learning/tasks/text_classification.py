@@ -7,9 +7,9 @@ from pydantic import Field, field_validator
 
 from cosim.learning.errors import LearningError
 from cosim.learning.tasks._files import Reader, TemplatedTask, Text
-from cosim.learning.tasks._rows import Row, read_json
+from cosim.learning.tasks._rows import Row, read_json, under
 from cosim.learning.tasks.base import Example
-from cosim.wording import show
+from cosim.wording import did_you_mean, one_of, show
 
 _FEWEST = 2  # labels to choose from
 
@@ -18,8 +18,9 @@ class TextClassification(TemplatedTask):
     """Which label a text has: SST-2, TREC, AG News and their like.
 
     A row is `{"text": ..., "label": 0}`; `labels` lists the labels' names in the order of their
-    numbers, or names the file that does (`{"labels": [...]}`), looked up beside the rows. Rows
-    with other keys are read with `text_key` and `label_key`.
+    numbers, or names the file that does (`{"labels": [...]}`), looked up beside the rows. A row may
+    have the name in place of the number. Rows with other keys are read with `text_key` and
+    `label_key`.
     """
 
     group: ClassVar[str] = "language"
@@ -39,10 +40,23 @@ class TextClassification(TemplatedTask):
 
     def _reader(self, data_root: Path) -> Reader:
         template = self._template(data_root)
-        choices = tuple(template.reply({"label": label}) for label in self._labels(data_root))
+        names = self._labels(data_root)
+        choices = tuple(template.reply({"label": label}) for label in names)
+        numbers = {name: number for number, name in enumerate(names)}
+
+        def number_of(row: Row) -> int:
+            value = row.value(self.label_key)
+            if not isinstance(value, str) or value.isdigit():
+                return row.whole(self.label_key, len(choices), "the labels")
+            raise row.error(
+                f"expected {one_of(map(repr, names))} or its number for {self.label_key!r}, got "
+                f"{show(value)}{did_you_mean(value, names)}"
+            )
 
         def read(row: Row) -> Example:
-            number = row.whole(self.label_key, len(choices), "the labels")
+            label = row.values.get(self.label_key)
+            named = numbers.get(label) if isinstance(label, str) else None
+            number = number_of(row) if named is None else named
             prompt = template.ask({"text": row.text(self.text_key).strip()})
             return Example(prompt, choices[number], choices)
 
@@ -51,8 +65,14 @@ class TextClassification(TemplatedTask):
     def _labels(self, data_root: Path) -> tuple[str, ...]:
         if isinstance(self.labels, tuple):
             return self.labels
-        path = data_root / self.path
+        path = under(data_root, self.path)
         path = (path if path.is_dir() else path.parent) / self.labels
+        if not path.exists():
+            raise LearningError(
+                f"{path}: expected a file with the names of the labels, such as "
+                '{"labels": ["negative", "positive"]}, got a path that does not exist; write it, '
+                "or list the names in the scenario: `labels: [negative, positive]`"
+            )
         found: Any = read_json(path)
         labels = found.get("labels") if isinstance(found, dict) else None
         if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
