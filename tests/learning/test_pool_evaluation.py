@@ -5,11 +5,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from pool_helpers import Loaded, adapter, example, save_model
+from pool_helpers import (
+    LABELS,
+    Loaded,
+    adapter,
+    example,
+    labelled,
+    picture,
+    save_encoder,
+    save_model,
+    save_vit,
+)
 
 from cosim.learning.adapter import Adapter, Layout, concatenate
 from cosim.learning.errors import LearningError
 from cosim.learning.model_pool import EvaluationJob
+from cosim.learning.models.causal_lm import CausalLm
+from cosim.learning.models.encoder import Encoder
+from cosim.learning.models.image import Image
+from cosim.learning.pool._below import blocks_below
 from cosim.learning.pool.sequential import Sequential
 from cosim.learning.pool.stacked import Stacked
 from cosim.learning.tasks.base import Example
@@ -124,6 +138,64 @@ def test_concatenated_adapters_are_the_sum_of_products(stacked):
     assert found.loss == pytest.approx(expected.loss, abs=1e-5)
     single = stacked.evaluate([EvaluationJob(parts[0][0], questions)])[0]
     assert abs(single.loss - found.loss) > 1e-3
+
+
+def calls_of(module, monkeypatch) -> list[int]:
+    """Note every call of a module's own forward."""
+    calls = []
+    forward = type(module).forward
+
+    def noted(*args, **options):
+        calls.append(1)
+        return forward(module, *args, **options)
+
+    monkeypatch.setattr(module, "forward", noted, raising=False)
+    return calls
+
+
+@pytest.mark.parametrize("kind", ["causal", "bert", "distilbert", "image"])
+def test_blocks_below_the_first_adapted_one_are_read_once_for_all(
+    kind, source, tmp_path, monkeypatch
+):
+    asked = [examples(1), mixed(2)]
+    if kind == "causal":
+        model = CausalLm(source=f"path:{source.folder}", blocks=(1,))
+    elif kind == "image":
+        model = Image(source=f"path:{save_vit(tmp_path)}", num_classes=4, blocks=(1,))
+        rng = np.random.default_rng(0)
+        asked = [tuple(picture(rng, 0) for _ in range(5))]
+    else:
+        model = Encoder(source=f"path:{save_encoder(tmp_path, kind)}", blocks=(1,))
+    stacked, sequential = Stacked(threads=1).open(model), Sequential(threads=1).open(model)
+    adapters = [adapter(stacked.sites, 4, i, head=stacked.head) for i in range(3)]
+    jobs = [EvaluationJob(one, some) for one in adapters for some in asked]
+    stacked.evaluate(jobs[:1])  # finds out whether the model reads rows that branch
+    network = stacked._model.network
+    lists = [each for each in network.modules() if isinstance(each, torch.nn.ModuleList)]
+    below, above = (calls_of(block, monkeypatch) for block in lists[0])
+    found = stacked.evaluate(jobs)
+    assert 3 * len(below) == len(above) > 0
+    for one, other in zip(found, sequential.evaluate(jobs), strict=True):
+        assert one.accuracy == other.accuracy
+        assert one.loss == pytest.approx(other.loss, abs=1e-5)
+    assert len({round(score.loss, 5) for score in found}) == len(found)
+
+
+def test_an_encoder_reads_each_label_once_for_all_examples(tmp_path):
+    model = Encoder(source=f"path:{save_encoder(tmp_path)}")
+    objective = Stacked(threads=1).open(model)._model.objective
+    rng = np.random.default_rng(0)
+    rows = objective.sheet([labelled(rng, 5) for _ in range(20)]).rows
+    assert len(rows) == 20 + len(LABELS)
+
+
+def test_where_no_block_is_below(source):
+    network = CausalLm(source=f"path:{source.folder}").load().network
+    assert blocks_below(network, ["model.layers.1.mlp.up_proj"]) == [network.model.layers[0]]
+    assert blocks_below(network, ["model.layers.0.mlp.up_proj"]) == []
+    assert blocks_below(network, ["model.layers.1.mlp.up_proj", "project_in"]) == []
+    network.config.num_hidden_layers = 12  # blocks that run more than once
+    assert blocks_below(network, ["model.layers.1.mlp.up_proj"]) == []
 
 
 @pytest.mark.parametrize("max_tokens", [1, 25])

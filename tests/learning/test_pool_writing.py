@@ -4,13 +4,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 from pool_helpers import WORDS, Loaded, adapter, example, job, save_encoder, save_model
+from transformers import GenerationConfig
 
 from cosim.learning.errors import LearningError
 from cosim.learning.mixture import Mixture, Router
 from cosim.learning.model_pool import EvaluationJob
 from cosim.learning.models.encoder import Encoder
-from cosim.learning.pool._writing import _cut, _parts
+from cosim.learning.pool._decoding import cut, decode, decodes, is_settled, parts
 from cosim.learning.pool.sequential import Sequential
 from cosim.learning.pool.stacked import Stacked
 from cosim.learning.tasks.base import Generation, Judge
@@ -71,6 +73,116 @@ def test_stacked_writes_what_sequential_writes(pools):
     assert scores[0].loss == pytest.approx(scores[1].loss, rel=1e-5)
 
 
+def likeliest(network, prompt, room):
+    """The library's own decoding, to the last token that there is room for."""
+    (ids,) = network.generate(
+        torch.tensor([prompt]),
+        generation_config=GenerationConfig(max_new_tokens=room, do_sample=False, pad_token_id=0),
+    )
+    return ids[len(prompt) :].tolist()
+
+
+class Steps(torch.nn.Module):
+    """A model that notes how many texts it reads at a time."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.config, self.device, self.network, self.sizes = (
+            network.config,
+            network.device,
+            network,
+            [],
+        )
+
+    def forward(self, **options):
+        self.sizes.append(tuple(options["input_ids"].shape))
+        return self.network(**options)
+
+
+def test_texts_that_ended_make_room_and_change_no_other(source):
+    """Each text by the library's own decoding alone; ends come at many places, in fp32."""
+    base = source.load()
+    objective, network = base.objective, Steps(base.network)
+    asked = [
+        replace(each, max_tokens=3 + 3 * i % 20, stops=stops)
+        for i, (each, stops) in enumerate(
+            zip(questions(Says("x"), num=12), 4 * [(), ("w7",), ("w1", "w2 w2")], strict=True)
+        )
+    ]
+    tokens = objective.tokens
+    prompts = [tokens.prompts([each], each.max_tokens)[0] for each in asked]
+    plain = [objective.plain_write(base.network, each) for each in asked]
+    ids = [
+        likeliest(base.network, p, each.max_tokens) for p, each in zip(prompts, asked, strict=True)
+    ]
+    # The token that most texts have in their midst ends them.
+    end_id = max(range(43), key=lambda token: sum(token in text[1:-1] for text in ids))
+    expected = [text[: text.index(end_id)] if end_id in text else text for text in ids]
+    room = [each.max_tokens for each in asked]
+    found = decode(network, prompts, room, lambda *_: False, tokens.pad_id, end_id)
+    assert found == expected
+    lengths = [len(text) for text in found]
+    assert len(set(lengths)) > 4
+    assert network.sizes[0] == (12, max(map(len, prompts)))
+    rows, columns = zip(*network.sizes[1:], strict=True)
+    assert set(columns) == {1}
+    assert list(rows) == sorted(rows, reverse=True)
+    assert rows[-1] < 9
+    ended = [end_id in text for text in ids]
+    assert len(network.sizes) == max(n + e for n, e in zip(lengths, ended, strict=True))
+    # Stops end a text early, and it is cut where it would have been.
+    whole = [cut(text, each.stops) for text, each in zip(plain, asked, strict=True)]
+    early = [
+        cut(text, each.stops)
+        for text, each in zip(objective.write(asked, 10**6), asked, strict=True)
+    ]
+    assert early == whole
+    assert any(len(cut_) < len(text) for cut_, text in zip(whole, plain, strict=True))
+
+
+def test_a_stop_ends_a_text_before_its_last_token(source):
+    base = source.load()
+    (asked,) = questions(Says("x"), num=1, max_tokens=40)
+    text = base.objective.plain_write(base.network, asked)
+    stop = text.split()[1]
+    short = base.objective.write([replace(asked, stops=(f" {stop}",))], 10**6)[0]
+    assert text.startswith(short)
+    assert len(short.split()) == 8  # where it is looked at first
+    assert base.objective.write([asked], 10**6) == [text]
+
+
+def test_equal_adapters_write_once(pools):
+    note = Notes(([],))
+    one = adapter(pools[0].sites, 4, 1)
+    same = replace(one, vector=one.vector.copy())
+    jobs = [EvaluationJob(each, questions(note)) for each in (one, same, one)]
+    found = pools[0].evaluate(jobs)
+    assert len(note.seen[0]) == 5
+    assert found[0] == found[1] == found[2]
+
+
+def test_the_loss_is_the_mean_over_questions(pools):
+    """Answers of unequal lengths: each question counts the same."""
+    answers = (" w1", " w2 w3 w4 w5", " w6 w7")
+    asked = tuple(
+        replace(each, answer=answer)
+        for each, answer in zip(questions(Says("x"), num=3), answers, strict=True)
+    )
+    job = EvaluationJob(adapter(pools[0].sites, 4, 1), asked)
+    one, other = (pool.evaluate([job])[0].loss for pool in pools)
+    assert one == pytest.approx(other, abs=1e-5)
+
+
+def test_models_that_cannot_run_step_by_step_write_by_the_library(source, monkeypatch):
+    objective = source.load().objective
+    asked = questions(Says("x"), num=2)
+    expected = objective.write(asked, 10**6)
+    assert decodes(objective._network)
+    monkeypatch.setattr("cosim.learning.pool._causal.decodes", lambda _: False)
+    monkeypatch.setattr("cosim.learning.pool._causal.decode", None)
+    assert objective.write(asked, 10**6) == expected
+
+
 def test_what_is_taught_is_written(pools):
     """After training on one answer the model writes it, and another adapter does not."""
     stacked, _ = pools
@@ -96,17 +208,39 @@ def test_words_and_choices_side_by_side(pools):
 
 
 def test_a_text_ends_at_the_first_stop():
-    assert _cut("a b\n\nc ####", ("####", "\n\n")) == "a b"
-    assert _cut("a b", ("#",)) == "a b"
-    assert _cut("a b", ()) == "a b"
+    assert cut("a b\n\nc ####", ("####", "\n\n")) == "a b"
+    assert cut("a b", ("#",)) == "a b"
+    assert cut("a b", ()) == "a b"
+
+
+@pytest.mark.parametrize("stops", [("b",), ("bc", "b"), ("abcd", "c"), ("ca", "abcd", "d")])
+def test_a_settled_text_is_cut_at_the_same_place_whatever_follows(stops):
+    rng = np.random.default_rng(0)
+    settled = 0
+    for _ in range(300):
+        text = "".join(rng.choice(list("abcd"), 8))
+        places = [len(cut(text[:end], stops)) for end in range(len(text) + 1)]
+        for end in range(len(text) + 1):
+            if is_settled(text[:end], stops):
+                settled += 1
+                assert places[end:] == places[end : end + 1] * (len(text) + 1 - end)
+    assert settled > 300
+    assert not is_settled("abcd", ())
 
 
 def test_questions_are_worked_on_in_parts_that_fit():
-    asked = (*questions(Says("x"), num=4), *questions(Says("x"), num=2, max_tokens=9))
-    parts = _parts(asked, 10**6)
-    assert sorted(number for part in parts for number in part) == list(range(6))
-    assert [len(part) for part in parts] == [4, 2]
-    assert all(len(part) == 1 for part in _parts(asked, 1))
+    lengths, room = [9, 4, 4, 5, 4, 8], [10, 2, 3, 2, 3, 10]
+    assert parts(lengths, room, 10**6) == [[1, 2, 4, 3, 5, 0]]
+    assert sorted(parts(lengths, room, 1)) == [[i] for i in range(6)]
+    for most in (8, 13, 20):
+        found = parts(lengths, room, most)
+        assert sorted(number for part in found for number in part) == list(range(6))
+        assert max(map(len, found)) > 1
+        for part in found:
+            longest = max(lengths[number] for number in part)
+            kept = longest + max(room[number] for number in part)
+            assert len(part) == 1 or len(part) * longest <= most
+            assert len(part) == 1 or len(part) * kept <= 8 * most
 
 
 class Even(Router):

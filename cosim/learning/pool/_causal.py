@@ -1,12 +1,14 @@
 """Causal language models: the nats of answer tokens, and the likelihood of choices.
 
-The score of a choice is the mean log-likelihood of its tokens after the prompt. A choice of one
-token needs only the prompt, so all such choices of an example share one row. Rows are padded on
-the right, where causal attention never looks, so no attention mask is needed.
+The score of a choice is the mean log-likelihood of its tokens after the prompt. The choices of an
+example share one row, which branches after the prompt (`_tree`); choices of one token need only the
+prompt. Rows are padded on the right, where causal attention never looks, so that rows which do not
+branch need no attention mask.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -17,9 +19,11 @@ from torch.nn import functional
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from cosim.learning.errors import LearningError
+from cosim.learning.pool._decoding import decode, decodes, is_settled, parts
 from cosim.learning.pool._objective import Heads, Inputs, Objective, Sheet, answer_of
 from cosim.learning.pool._tokens import Ids, Text, Tokens
-from cosim.learning.tasks.base import Example
+from cosim.learning.pool._tree import additive, attention, branches_apart, trees
+from cosim.learning.tasks.base import Example, Generation
 
 _IGNORED = -100  # label of a token that carries no loss, in transformers
 
@@ -32,11 +36,13 @@ class TokenRow:
         ids: [T].
         places: places in `ids`, [k].
         targets: the token that may follow at each place, [k].
+        before: the place of the token that each follows, [T]; None: of the one left of it.
     """
 
     ids: Ids
     places: NDArray[np.int64]
     targets: Ids
+    before: NDArray[np.int64] | None = None
 
     @property
     def length(self) -> int:
@@ -102,35 +108,42 @@ class CausalObjective(Objective[TokenRow]):
             inputs["numbers"] = torch.from_numpy(numbers.reshape(-1))
         elif not np.array_equal(places, wanted):
             inputs["places"] = torch.from_numpy(wanted)
+        if any(row.before is not None for row in rows):
+            befores = [
+                np.arange(-1, row.length - 1) if row.before is None else row.before for row in rows
+            ]
+            positions, sees = attention(befores, length)
+            inputs["positions"] = torch.from_numpy(positions)
+            inputs["mask"] = additive(sees, self._network.dtype)
         return inputs
 
     def read(self, inputs: Inputs) -> Tensor:
-        logits = self._logits(inputs["ids"], inputs["places"])
+        logits = self._logits(inputs)
         targets = inputs["targets"]
         if "numbers" not in inputs:
             return functional.cross_entropy(logits, targets, reduction="none")
         numbers = inputs["numbers"]
         return torch.logsumexp(logits, dim=1)[numbers] - logits[numbers, targets]
 
-    def _logits(self, ids: Tensor, places: Tensor) -> Tensor:
-        """Return the logits after chosen tokens; the output head sees no others.
+    def _logits(self, inputs: Inputs) -> Tensor:
+        """Return the logits after chosen tokens, float32 [k, vocabulary].
 
-        Args:
-            ids: token ids, [rows, T].
-            places: places in the flattened ids, [k].
-
-        Returns:
-            float32 [k, vocabulary].
+        The output head sees no others.
         """
+        places = inputs["places"]
 
         def select(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
             return (args[0].flatten(0, -2).index_select(0, places),)
 
+        branching = {}
+        if "mask" in inputs:
+            branching = {"position_ids": inputs["positions"], "attention_mask": inputs["mask"]}
         handle = self._output.register_forward_pre_hook(select)
         try:
-            logits: Tensor = self._network(input_ids=ids, use_cache=False).logits
+            found = self._network(input_ids=inputs["ids"], use_cache=False, **branching)
         finally:
             handle.remove()
+        logits: Tensor = found.logits
         return logits.float()
 
     def nats(
@@ -139,6 +152,31 @@ class CausalObjective(Objective[TokenRow]):
         counts = [self.num_targets(rows) for rows in lessons]
         owners = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
         return outputs, owners.to(outputs.device)
+
+    @cached_property
+    def _width(self) -> int | None:
+        """The model's hidden size; None if it cannot read rows that branch.
+
+        Whether it can is tried: what one branch holds must not change another, and a branch must
+        be read as if it followed the prompt at once. Where attention looks back over a window
+        only, a short trial would not show it.
+        """
+        config = self._network.config.get_text_config()
+        kinds = set(getattr(config, "layer_types", None) or ())
+        window = getattr(config, "sliding_window", None)
+        if kinds - {"full_attention"} or (window and getattr(config, "use_sliding_window", True)):
+            return None
+        return int(config.hidden_size) if branches_apart(self._trial) else None
+
+    def _trial(self, ids: Ids, before: NDArray[np.int64] | None) -> Tensor:
+        """Return the logits after the last token of a row."""
+        last = np.array([len(ids) - 1])
+        row = TokenRow(ids, last, last, before)
+        inputs = self.collate([row], row.length)
+        with torch.no_grad():
+            return self._logits(
+                {name: each.to(self._network.device) for name, each in inputs.items()}
+            )
 
     def sheet(self, examples: Sequence[Example]) -> Sheet[TokenRow]:
         self.tokens.prepare(examples)
@@ -149,9 +187,10 @@ class CausalObjective(Objective[TokenRow]):
         for example in examples:
             answers.append(answer_of(example))
             texts = self.tokens.choices(example)
-            for row, of in _rows(texts, first[-1]):
-                rows.append(row)
-                choices.append(of)
+            for tree in trees(texts, first[-1], self._width):
+                before = tree.before if tree.branches else None
+                rows.append(TokenRow(tree.ids, tree.wanted[:, 0], tree.wanted[:, 1], before))
+                choices.append(tree.wanted[:, 2])
             num_tokens.extend(len(text.ids) - text.start for text in texts)
             first.append(first[-1] + len(texts))
         slots, counts = np.concatenate(choices), np.array(num_tokens)
@@ -190,29 +229,48 @@ class CausalObjective(Objective[TokenRow]):
             means.append(torch.stack(tokens).mean())
         return torch.stack(means)
 
-    def write(self, network: nn.Module, examples: Sequence[Example], max_tokens: int) -> list[str]:
-        """Greedily, by the library's own decoding; prompts are padded on the left."""
-        prompts = self.tokens.prompts(examples, max_tokens)
-        longest = max(map(len, prompts))
-        ids = torch.full((len(prompts), longest), self.tokens.pad_id)
-        attention = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-            attention[row, longest - len(prompt) :] = 1
+    def write(self, questions: Sequence[Generation], max_tokens: int) -> list[str]:
+        network = self._network
+        if not decodes(network):
+            return [self.plain_write(network, question) for question in questions]
+        prompts = [ids for each in questions for ids in self._prompts(each)]
+        room = [question.max_tokens for question in questions]
+        texts = [""] * len(questions)
+        for part in parts(list(map(len, prompts)), room, max_tokens):
+
+            def has_ended(number: int, ids: list[int], part: Sequence[int] = part) -> bool:
+                stops = questions[part[number]].stops
+                return bool(stops) and is_settled(self.tokens.text(ids), stops)
+
+            written = decode(
+                network,
+                [prompts[number] for number in part],
+                [room[number] for number in part],
+                has_ended,
+                self.tokens.pad_id,
+                self.tokens.end_id,
+            )
+            for number, ids in zip(part, written, strict=True):
+                texts[number] = self.tokens.text(ids)
+        return texts
+
+    def plain_write(self, network: nn.Module, question: Generation) -> str:
+        """By the library's own decoding."""
+        prompt = torch.tensor(self._prompts(question), device=self._network.device)
         greedily = GenerationConfig(  # not what the model's files say of sampling
-            max_new_tokens=max_tokens,
+            max_new_tokens=question.max_tokens,
             do_sample=False,
             pad_token_id=self.tokens.pad_id,
             eos_token_id=self.tokens.end_id,
         )  # type: ignore[no-untyped-call]
-        device = self._network.device
         generate: Any = network.generate
-        written = generate(
-            input_ids=ids.to(device),
-            attention_mask=attention.to(device),
-            generation_config=greedily,
+        (written,) = generate(
+            input_ids=prompt, attention_mask=torch.ones_like(prompt), generation_config=greedily
         )
-        return [self.tokens.text(each[longest:].tolist()) for each in written]
+        return self.tokens.text(written[prompt.shape[1] :].tolist())
+
+    def _prompts(self, question: Generation) -> list[list[int]]:
+        return self.tokens.prompts([question], question.max_tokens)
 
     def _pad(self, texts: Sequence[Text]) -> tuple[Tensor, Tensor]:
         """Return token ids padded on the right, and the attention mask, both [rows, T]."""
@@ -224,30 +282,3 @@ class CausalObjective(Objective[TokenRow]):
             attention[row, : len(text.ids)] = 1
         device = self._network.device
         return ids.to(device), attention.to(device)
-
-
-def _rows(texts: Sequence[Text], first: int) -> list[tuple[TokenRow, NDArray[np.int64]]]:
-    """Return the rows of one example, and of which choices their outputs are.
-
-    Args:
-        texts: its prompt with each choice.
-        first: the number of its first choice.
-    """
-    long: list[tuple[Ids, list[tuple[int, int, int]]]] = []  # (place, target, choice)
-    short: list[tuple[int, int, int]] = []
-    for number, text in enumerate(texts, first):
-        targets = text.ids[text.start :].tolist()
-        wanted = [(text.start - 1 + i, token, number) for i, token in enumerate(targets)]
-        if len(targets) == 1:
-            short.extend(wanted)
-        else:
-            long.append((text.ids[:-1], wanted))
-    if short and long:
-        long[0][1].extend(short)  # every row begins with the prompt
-    elif short:
-        long.append((texts[0].ids[: texts[0].start], short))
-    rows = []
-    for ids, wanted in long:
-        table = np.array(wanted, dtype=np.int64)
-        rows.append((TokenRow(ids, table[:, 0], table[:, 1]), table[:, 2]))
-    return rows

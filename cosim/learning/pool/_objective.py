@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cosim.learning.adapter import Site
 from cosim.learning.errors import LearningError
-from cosim.learning.tasks.base import Example
+from cosim.learning.tasks.base import Example, Generation
 
 Inputs = dict[str, Tensor]
 
@@ -147,25 +147,40 @@ class Objective(ABC, Generic[R]):
     def plain_scores(self, network: nn.Module, example: Example, heads: Heads | None) -> Tensor:
         """Return the score of each choice of one example, plainly, float64 [choices]."""
 
-    def write(self, network: nn.Module, examples: Sequence[Example], max_tokens: int) -> list[str]:
-        """Return what a model writes after each prompt, likeliest token by likeliest token.
+    def write(self, questions: Sequence[Generation], max_tokens: int) -> list[str]:
+        """Return what the model writes after each prompt, likeliest token by likeliest token.
 
         Args:
-            network: the objective's, or the same wrapped with an adapter.
-            examples: whose prompts.
-            max_tokens: most tokens that it writes.
+            questions: at least one; a text may go on after the first of its question's stops.
+            max_tokens: most tokens, padding counted, in one forward.
 
         Raises:
-            LearningError: this kind of model writes nothing.
+            LearningError: this kind of model writes nothing, or a prompt is too long.
         """
-        raise LearningError(
-            "expected a model that writes text (kind causal_lm) for a task that is answered in "
-            "words; choose another model, or a task with choices"
-        )
+        raise LearningError(_MUTE)
+
+    def plain_write(self, network: nn.Module, question: Generation) -> str:
+        """Return what a model writes after one prompt, plainly.
+
+        Raises:
+            LearningError: this kind of model writes nothing, or the prompt is too long.
+        """
+        raise LearningError(_MUTE)
+
+
+_MUTE = (
+    "expected a model that writes text (kind causal_lm) for a task that is answered in words; "
+    "choose another model, or a task with choices"
+)
 
 
 def answer_of(example: Example) -> int:
     """Return the place of the answer among the choices."""
+    if not example.choices:
+        raise LearningError(
+            "expected choices to tell the answer from, got a question that is answered in words; "
+            "choose a model that writes text (kind causal_lm), or a task with choices"
+        )
     if example.answer not in example.choices:
         raise LearningError(
             f"expected the answer among the choices {example.choices}, got {example.answer!r}"

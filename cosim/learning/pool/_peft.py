@@ -141,7 +141,7 @@ def judge_one(model: FrozenModel, adapter: Adapter, examples: Sequence[Example])
     correct, nats = [], []
     with torch.no_grad(), _adapted(model, adapter) as (network, factors):
         if written:
-            return judge_written(model, network, examples, max_tokens=0)
+            return judge_written(model, network, examples)
         heads = _heads(model, adapter, factors)
         for example in examples:
             answer = answer_of(example)

@@ -21,7 +21,7 @@ from torch.nn import functional
 from cosim.learning.adapter import Vector
 from cosim.learning.errors import LearningError
 from cosim.learning.mixture import Mixture
-from cosim.learning.pool._lora import _forwards
+from cosim.learning.pool._lora import forwards
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class Routing:
         self._is_prompt, self._alpha = is_prompt, None
         if self._router.per_sequence:
             self._alpha = self._router.weights(self._mean_scores(read))
-        with _forwards(
+        with forwards(
             self._linears,
             [partial(self._forward, linear, i) for i, linear in enumerate(self._linears)],
         ):
@@ -123,7 +123,7 @@ def watched(linears: Sequence[nn.Linear], look: Callable[[int, Tensor], None]) -
         look(site, x)
         return functional.linear(x, linear.weight, linear.bias)
 
-    with _forwards(linears, [partial(forward, linear, i) for i, linear in enumerate(linears)]):
+    with forwards(linears, [partial(forward, linear, i) for i, linear in enumerate(linears)]):
         yield
 
 
