@@ -63,24 +63,40 @@ def test_equal_weights_are_concatenated_adapters():
     np.testing.assert_allclose(read(x, Mixture(parts, Given(alpha))), expected, atol=1e-6)
 
 
-def codes_for(parts, seed=5):
+def code_router(parts, sites, temperature, top_k, per_sequence, seed=5):
+    """Of random means, and codes through each adapter's A."""
     rng = np.random.default_rng(seed)
-    return Codes.of(
-        {j: [rng.standard_normal(s.d_in).astype(np.float32) for s in SITES] for j in range(parts)}
+    centers, *means = (
+        tuple(rng.standard_normal(site.d_in).astype(np.float32) for site in sites)
+        for _ in range(1 + len(parts))
     )
+    codes = tuple(code_of(part, mean, centers) for part, mean in zip(parts, means, strict=True))
+    return CodeRouter(parts, centers, codes, temperature, top_k, per_sequence)
 
 
-def routers(parts):
-    known = [Expert((j,), part) for j, part in enumerate(parts)]
-    codes = codes_for(len(parts))
-    return {
+def code_of(part, means, centers):
+    pairs = enumerate(zip(means, centers, strict=True))
+    return np.stack([part.layout.a(part.vector, site) @ (mean - mu) for site, (mean, mu) in pairs])
+
+
+def routers(parts, sites=SITES):
+    found = {
         "argmax": ArgmaxRouter(parts),
         "arrow": ArrowRouter(parts, 0.5, 2),
         "arrow of all": ArrowRouter(parts, 0.5, None),
         "spectral": SpectralRouter(parts, 1.0, None),
-        "codes, site by site": CodeRouter.of(known, codes, 0.1, None, False),
-        "codes of sequences": CodeRouter.of(known, codes, 0.1, 2, True),
     }
+    if len({part.layout.rank for part in parts}) == 1:  # codes are of one length
+        found["codes, site by site"] = code_router(parts, sites, 0.1, None, False)
+        found["codes of sequences"] = code_router(parts, sites, 0.1, 2, True)
+    return found
+
+
+EVERY = pytest.mark.parametrize("name", routers(adapters((3, 3, 3))))
+
+
+def parts_for(name, ranks=(2, 3, 4)):
+    return adapters((3, 3, 3)) if name.startswith("codes") else adapters(ranks)
 
 
 def plain_scores(name, router, x, site, is_prompt):
@@ -103,7 +119,7 @@ def plain_scores(name, router, x, site, is_prompt):
                 else:
                     mean = x[row][is_prompt[row]].mean(axis=0)
                     mine = a @ (mean - router.centers[site])
-                    other = a @ router.offsets[site][j].astype(np.float64)
+                    other = router.codes[j][site].astype(np.float64)
                     score = mine @ other / np.linalg.norm(mine) / np.linalg.norm(other)
                 result[row, token, j] = score
     if name == "argmax":
@@ -125,9 +141,9 @@ def plain_weights(name, router, scores):
     return power / power.sum(axis=-1, keepdims=True)
 
 
-@pytest.mark.parametrize("name", routers(adapters()))
+@EVERY
 def test_routers_run_as_written_out(name):
-    parts, x = adapters((3, 4, 2)), inputs(seed=8)
+    parts, x = parts_for(name, (3, 4, 2)), inputs(seed=8)
     router = routers(parts)[name]
     is_prompt = np.arange(5) < np.array([5, 3, 1])[:, None]
     base = {}
@@ -150,9 +166,9 @@ def test_routers_run_as_written_out(name):
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", routers(adapters()))
+@EVERY
 def test_weights_are_a_distribution(name):
-    parts = adapters()
+    parts = parts_for(name)
     router = routers(parts)[name]
     x = torch.from_numpy(inputs(seed=2)).float()
     known = tuple(map(torch.from_numpy, router.known(0)))
@@ -164,10 +180,10 @@ def test_weights_are_a_distribution(name):
     assert ((alpha > 0).sum(dim=-1) == most).all()
 
 
-@pytest.mark.parametrize("name", routers(adapters()))
+@EVERY
 def test_padding_changes_nothing(name):
     """What is behind the prompt has no part in a row's weights, however large it is."""
-    parts, x = adapters(), inputs(tokens=6, seed=3)
+    parts, x = parts_for(name), inputs(tokens=6, seed=3)
     lengths = np.array([4, 6, 2])
     is_prompt = torch.from_numpy(np.arange(6) < lengths[:, None])
     router = routers(parts)[name]
@@ -178,19 +194,17 @@ def test_padding_changes_nothing(name):
         np.testing.assert_allclose(together[row, :length], alone[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", routers(adapters()))
+@EVERY
 def test_a_mixture_of_one_is_its_adapter(name):
     (part,), x = adapters((3,)), inputs()
     alone = plain(NET, x, constant(np.ones(1)), [part])
     router = routers((part,))[name]
-    if name.startswith("codes"):  # the one device's mean is the center: any cosine will do
-        router = replace(router, centers=tuple(np.ones_like(each) for each in router.centers))
     np.testing.assert_allclose(read(x, Mixture((part,), router)), alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", routers(adapters()))
+@EVERY
 def test_half_precision_follows(name):
-    parts, x = adapters(), torch.from_numpy(inputs(seed=8))
+    parts, x = parts_for(name), torch.from_numpy(inputs(seed=8))
     mixture = Mixture(parts, routers(parts)[name])
     mask = torch.ones(x.shape[:2], dtype=torch.bool)
     coarse = Net().bfloat16()
@@ -272,7 +286,7 @@ def test_codes_tell_tasks_apart(scope):
     """
     rng = np.random.default_rng(7)
     centers = rng.standard_normal((4, SITES[0].d_in))
-    known = experts((0,), (1,), (2,), (3,), ranks=(8, 8, 6, 8))
+    known = experts((0,), (1,), (2,), (3,), ranks=(8, 8, 8, 8))
     truth = np.repeat(np.arange(4), 50)
     x = centers[truth][:, None] + rng.standard_normal((200, 8, SITES[0].d_in))
     means = {}
@@ -282,7 +296,9 @@ def test_codes_tell_tasks_apart(scope):
         batches = [(lambda t=part: NET(t), torch.ones(10, 8) > 0) for part in tensor.split(10)]
         means[device] = mean_inputs(NET.linears, batches)
         np.testing.assert_allclose(means[device][0], own.mean(axis=(0, 1)), atol=1e-5)
-    mixture = ask(Implicit(scope=scope), known, codes=Codes.of(means))
+    center = tuple(np.mean(site, axis=0) for site in zip(*means.values(), strict=True))
+    codes = {j: code_of(known[j].adapter, mean, center) for j, mean in means.items()}
+    mixture = ask(Implicit(scope=scope), known, codes=Codes(center, codes))
     router = mixture.router
     mask = torch.ones(200, 8, dtype=torch.bool)
     scores = router.scores(
@@ -310,7 +326,7 @@ def tiny():
     return base, [base.network.get_submodule(name) for name in base.targets]
 
 
-@pytest.mark.parametrize("name", routers(adapters()))
+@EVERY
 def test_a_language_model_answers_with_a_mixture(name, tiny):
     """Padded on the right, a row's logits are those of the row alone; hard routing is one's own."""
     base, linears = tiny
@@ -319,14 +335,7 @@ def test_a_language_model_answers_with_a_mixture(name, tiny):
         for name, linear in zip(base.targets, linears, strict=True)
     )
     parts = tuple(adapter(sites, 4, j) for j in range(3))
-    rng = np.random.default_rng(0)
-    codes = Codes.of(
-        {j: [rng.standard_normal(s.d_in).astype(np.float32) for s in sites] for j in range(3)}
-    )
-    router = routers(parts)[name]
-    if name.startswith("codes"):
-        known = [Expert((j,), part) for j, part in enumerate(parts)]
-        router = CodeRouter.of(known, codes, 0.1, router.top_k, router.per_sequence)
+    router = routers(parts, sites)[name]
     texts = ["Review: the film was very good. Answer:", "Sum: 3 plus 4. Answer:"]
     rows = [base.tokenizer(text, return_tensors="pt")["input_ids"][0] for text in texts]
     length = max(map(len, rows))

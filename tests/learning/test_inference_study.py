@@ -149,6 +149,12 @@ def trained(seed, pool, method):
     return cohort, states, data
 
 
+def code_of(cohort, state, judge, own, center):
+    means = enumerate(judge.mean_inputs(own.examples[:200]))
+    rows = [cohort.layout.a(state.vector, site) @ (mean - center[site]) for site, mean in means]
+    return np.stack(rows)
+
+
 @pytest.mark.study
 def test_inference_kinds_side_by_side(capsys):
     judge, pool, method = Judge(), Stacked(threads=1).open(CausalLm()), SparseOrthogonal()
@@ -157,7 +163,12 @@ def test_inference_kinds_side_by_side(capsys):
     found = {name: [] for name in KINDS}
     for seed in (1, 2, 3):
         cohort, states, data = trained(seed, pool, method)
-        codes = Codes.of({own.device: judge.mean_inputs(own.examples[:200]) for own in data})
+        shared = [example for task in TASKS for example in task.examples("train", Path())[:8]]
+        center = tuple(judge.mean_inputs(shared))
+        known = {
+            own.device: code_of(cohort, states[own.device], judge, own, center) for own in data
+        }
+        codes = Codes(center, known)
         for name, kind in KINDS.items():
             table = np.empty((len(TASKS), len(TASKS)))
             for state in states:

@@ -1,35 +1,55 @@
-"""What every method that averages must obey, with a trained head and without."""
+"""What each method that averages claims for itself."""
 
-import itertools
-from dataclasses import replace
+import math
 
 import numpy as np
 import pytest
-from average_helpers import (
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from method_helpers import (
     COHORTS,
-    METHODS,
-    MIX,
-    NUM_AB,
+    HEADED,
+    PLAIN,
     arrival,
-    assert_products,
     clique,
     devices,
     products,
     read_only,
     trained,
+    updates_of,
 )
-from hypothesis import given
-from hypothesis import strategies as st
+from method_table import METHODS
 
+from cosim.learning.adapter import Adapter, Layout, Site
+from cosim.learning.methods import _product_l1
 from cosim.learning.methods._average import average
+from cosim.learning.methods._draw import gaussian_a
+from cosim.learning.methods._product_l1 import ProductL1, product_collision
 from cosim.learning.methods.base import Arrival, Update
+from cosim.learning.methods.dec_lora import DecLora
+from cosim.learning.methods.n_lora import NLora
+from cosim.learning.methods.rolora import Rolora
 
-EVERY = pytest.mark.parametrize("name", METHODS)
 BOTH = pytest.mark.parametrize("cohort", COHORTS.values(), ids=COHORTS)
+LAYOUT = PLAIN.layout
+PLAINLY = ["lora", "ilora", "dec_lora", "n_lora average", "ffa_lora", "fedsa_lora", "rolora"]
+PLAINLY += ["rolora both", "hetlora p3", "rlora", "flasc", "flasc feedback"]
+A, B = LAYOUT.part_a, LAYOUT.part_b
 
 
-def updates_of(method, cohort, states, round=1):
-    return [method.update(cohort, state, round) for state in states]
+def mean_of_products(layout, vectors):
+    by_device = [products(layout, vector) for vector in vectors]
+    return [sum(site) / len(vectors) for site in zip(*by_device, strict=True)]
+
+
+def gap(layout, vectors, merged):
+    """||mean(B_i A_i) - merged product||_F."""
+    pairs = zip(mean_of_products(layout, vectors), products(layout, merged), strict=True)
+    return math.sqrt(sum(float(np.sum((one - other) ** 2)) for one, other in pairs))
+
+
+# Averages
 
 
 @given(
@@ -53,149 +73,7 @@ def test_average_is_the_formula_coordinate_by_coordinate(sent):
     np.testing.assert_allclose(average(own, arrivals), expected, rtol=1e-6, atol=1e-6)
 
 
-@EVERY
-@BOTH
-def test_training_moves_what_the_method_trains_and_nothing_else(name, cohort):
-    method = METHODS[name]
-    for state in devices(method, cohort, trainings=0):
-        scope = np.zeros(cohort.layout.size, dtype=bool)
-        scope[method.scope(cohort.layout)] = True
-        for seed in range(3):
-            adapter, trainable = method.training(cohort, state)
-            assert trainable.any()
-            assert not (trainable & ~scope).any()
-            assert trainable[cohort.layout.part_head].all()
-            after = trained(method, state, seed, cohort)
-            if "feedback" in name or "download" in name:
-                frozen = ~trainable
-            else:
-                np.testing.assert_array_equal(after.vector[~trainable], adapter.vector[~trainable])
-                frozen = ~scope
-            np.testing.assert_array_equal(after.vector[frozen], state.vector[frozen])
-            assert after.trainings == state.trainings + 1
-            state = after
-
-
-@EVERY
-@BOTH
-def test_frozen_coordinates_never_move(name, cohort):
-    """Over rounds of training, merging, exchange; what is out of scope stays as it started."""
-    method = METHODS[name]
-    states = devices(method, cohort, trainings=0)
-    first = [state.vector.copy() for state in states]
-    for round in range(1, 4):
-        states = [trained(method, state, round, cohort) for state in states]
-        states = clique(method, cohort, states, round)
-    scope = method.scope(cohort.layout)
-    for state, start in zip(states, first, strict=True):
-        np.testing.assert_array_equal(state.vector[: scope.start], start[: scope.start])
-        np.testing.assert_array_equal(state.vector[scope.stop :], start[scope.stop :])
-
-
-@EVERY
-@BOTH
-def test_an_update_is_made_of_shared_coordinates_and_own_values(name, cohort):
-    method = METHODS[name]
-    for state in devices(method, cohort, trainings=2):
-        update = method.update(cohort, state, 5)
-        assert (update.members, update.round) == ((state.device,), 5)
-        assert (np.diff(update.coordinates) > 0).all()
-        assert np.isin(update.coordinates, method.shared(cohort.layout)).all()
-        np.testing.assert_array_equal(update.values, state.vector[update.coordinates])
-        head = np.arange(cohort.layout.size)[cohort.layout.part_head]
-        assert np.isin(head, update.coordinates).all()
-        expected = method.expected(cohort, state)
-        assert (np.diff(expected) > 0).all()
-        if name != "rolora":  # the next update is of the other factor
-            assert len(expected) == len(update.coordinates)
-
-
-@EVERY
-def test_nothing_is_sent_before_the_first_training(name):
-    method, cohort = METHODS[name], COHORTS["plain"]
-    state = method.start(cohort, 0)
-    assert method.update(cohort, state, 1) is None
-    assert method.exchange(cohort, state, 1) == ()
-    assert len(method.expected(cohort, state)) > 0
-
-
-@EVERY
-@BOTH
-def test_an_arrival_of_nothing_changes_nothing(name, cohort):
-    method = METHODS[name]
-    states = devices(method, cohort)
-    updates = updates_of(method, cohort, states)
-    some = arrival(updates[0], 0.25)
-    nothing = arrival(updates[2], 0.25, updates[2].coordinates)
-    with_it = method.merge(cohort, states[1], [some, nothing])
-    without = method.merge(cohort, states[1], [some])
-    np.testing.assert_array_equal(with_it.vector, without.vector)
-    assert with_it.members == without.members == (0, 1)
-    assert with_it.known.keys() == without.known.keys()
-    broadcast = replace(updates[2], members=(0, 2, 3))
-    for update in (updates[2], broadcast):
-        lost = arrival(update, 0.25, update.coordinates)
-        alone = method.merge(cohort, states[1], [lost])
-        np.testing.assert_array_equal(alone.vector, states[1].vector)
-        assert alone.members == (1,)
-
-
-@EVERY
-@BOTH
-def test_the_order_of_arrival_does_not_matter(name, cohort):
-    method = METHODS[name]
-    states = devices(method, cohort)
-    updates = updates_of(method, cohort, states)
-    arrivals = [arrival(u, w) for u, w in zip(updates[1:], (0.1, 0.3, 0.2), strict=True)]
-    merged = [
-        method.merge(cohort, states[0], list(order)) for order in itertools.permutations(arrivals)
-    ]
-    answers = [method.inference(cohort, state).vector for state in merged]
-    for state, answer in zip(merged, answers, strict=True):
-        np.testing.assert_array_equal(state.vector, merged[0].vector)
-        np.testing.assert_array_equal(answer, answers[0])
-        assert state.members == (0, 1, 2, 3)
-
-
-@EVERY
-@BOTH
-def test_weights_of_zero_change_nothing(name, cohort):
-    method = METHODS[name]
-    states = devices(method, cohort)
-    arrivals = [arrival(update) for update in updates_of(method, cohort, states)[1:]]
-    merged = method.merge(cohort, states[0], arrivals)
-    np.testing.assert_array_equal(merged.vector, states[0].vector)
-
-
-@EVERY
-@BOTH
-def test_a_state_hangs_on_its_own_past_and_its_arrivals_alone(name, cohort):
-    """What others do with their arrays after they sent reaches nobody."""
-    method = METHODS[name]
-
-    def merged(scribble):
-        states = [trained(method, method.start(cohort, d), 0, cohort) for d in range(3)]
-        updates = updates_of(method, cohort, states)
-        if scribble:
-            for state in states[1:]:
-                state.vector.setflags(write=True)
-                state.vector[:] = 99
-        after = method.merge(cohort, states[0], [arrival(u, 0.3) for u in updates[1:]])
-        told = method.exchange(cohort, after, 2)
-        assert not any(np.shares_memory(u.values, after.vector) for u in (*updates, *told))
-        return after, method.inference(cohort, after)
-
-    (one, answer), (other, same) = merged(False), merged(True)
-    np.testing.assert_array_equal(one.vector, other.vector)
-    np.testing.assert_array_equal(answer.vector, same.vector)
-    first, second = method.start(cohort, 0), method.start(cohort, 0)
-    first.vector[:] = 5
-    first.trainable[:] = False
-    assert second.trainable.any()
-    assert not (second.vector == 5).any()
-
-
-@pytest.mark.parametrize("name", MIX)
+@pytest.mark.parametrize("name", PLAINLY)
 @BOTH
 def test_merge_is_the_average_and_what_was_lost_is_the_devices_own(name, cohort):
     method = METHODS[name]
@@ -215,106 +93,183 @@ def test_merge_is_the_average_and_what_was_lost_is_the_devices_own(name, cohort)
     assert merged.members == (0, 1, 2, 3)
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if n not in ("n_lora-sum", "hetlora", "lora")])
-@BOTH
-def test_a_server_averages_without_a_part_of_its_own_and_sends_all_that_is_shared(name, cohort):
+# Exactness
+
+
+@pytest.mark.parametrize("name", ["ilora", "lora", "dec_lora", "n_lora average"])
+def test_averaging_both_factors_leaves_their_covariance(name):
+    """mean(B_i A_i) - mean(B) mean(A) = mean((B_i - mean B)(A_i - mean A))."""
     method = METHODS[name]
-    server, *clients = devices(method, cohort, trainings=0)
-    clients = [trained(method, client, 0, cohort) for client in clients]
-    updates = updates_of(method, cohort, clients)
-    server = read_only(method.merge(cohort, server, [arrival(u, 1 / 3) for u in updates]))
-    first = method.first_vector(cohort, 0).astype(np.float64)
-    step = sum(u.dense(cohort.layout) - np.where(_at(u, cohort), first, 0) for u in updates) / 3
-    np.testing.assert_allclose(server.vector, first + step, rtol=1e-5, atol=1e-6)
-    down = method.update(cohort, server, 1)
-    assert down.members == (0, 1, 2, 3)
-    if name != "flasc-download":
-        np.testing.assert_array_equal(down.coordinates, method.shared(cohort.layout))
-    np.testing.assert_array_equal(down.values, server.vector[down.coordinates])
-    client = method.merge(cohort, clients[0], [arrival(down, 1.0)])
-    np.testing.assert_allclose(client.vector[down.coordinates], down.values, atol=1e-6)
-    assert client.members == (0, 1, 2, 3)
-    kept = np.setdiff1d(np.arange(cohort.layout.size), down.coordinates)
-    stays = 0 if name == "flasc-download" else clients[0].vector[kept]
-    np.testing.assert_array_equal(client.vector[kept], stays)
+    states = devices(method, PLAIN, trainings=2)
+    merged = clique(method, PLAIN, states, 1)[0].vector
+    centred = [state.vector - merged for state in states]
+    covariance = mean_of_products(LAYOUT, centred)
+    found = gap(LAYOUT, [state.vector for state in states], merged)
+    assert found == pytest.approx(math.sqrt(sum(float(np.sum(c**2)) for c in covariance)), rel=1e-4)
+    assert found > 1
 
 
-def _at(update, cohort):
-    mask = np.zeros(cohort.layout.size, dtype=bool)
-    mask[update.coordinates] = True
-    return mask
+def test_ffa_lora_sends_half_and_answers_at_its_own_rank():
+    method = METHODS["ffa_lora"]
+    states = devices(method, HEADED)
+    update = method.update(HEADED, states[0], 1)
+    np.testing.assert_array_equal(
+        update.coordinates, np.arange(HEADED.layout.size_a, HEADED.layout.size)
+    )
+    known = method.store(states[0], [arrival(u) for u in method.exchange(HEADED, states[1], 1)])
+    assert method.inference(HEADED, known).layout.rank == 4
 
 
-@EVERY
-@BOTH
-def test_gateways_tell_and_devices_answer_with_all_that_is_known(name, cohort):
-    """Devices 0 and 1 are a cluster, 2 and 3 another; 1 and 2 are gateways."""
-    method, layout = METHODS[name], cohort.layout
-    states = devices(method, cohort)
-    updates = updates_of(method, cohort, states)
-    for i, j in ((0, 1), (1, 0), (2, 3), (3, 2)):
-        states[i] = read_only(method.merge(cohort, states[i], [arrival(updates[j], 0.5)]))
-    told = method.exchange(cohort, states[2], 2)
-    assert sorted(m for update in told for m in update.members) == [2, 3]
-    state = method.store(states[1], [arrival(update) for update in told])
-    np.testing.assert_array_equal(state.vector, states[1].vector)  # stored, not aggregated
-    back = method.exchange(cohort, state, 2)
-    assert sorted(m for update in back for m in update.members) == [0, 1]  # only its cluster's
-
-    experts = method.experts(cohort, state)
-    assert sorted(m for expert in experts for m in expert.members) == [0, 1, 2, 3]
-    by_members = {expert.members: expert.adapter for expert in experts}
-    for update in told:
-        vector = by_members[update.members].vector
-        np.testing.assert_array_equal(vector[update.coordinates], update.values)
-        rest = np.setdiff1d(np.arange(layout.size), update.coordinates)
-        np.testing.assert_array_equal(vector[rest], method.background(cohort, state)[rest])
-    share = {m: 1.0 if name == "n_lora-sum" else len(m) / 4 for m in by_members}
-    answer = method.inference(cohort, state)
-    expected = [
-        sum(share[m] * products(layout, a.vector, a.scale)[site] for m, a in by_members.items())
-        for site in range(2)
-    ]
-    assert_products(products(answer.layout, answer.vector, answer.scale), expected)
-    head = sum(share[m] * a.vector[layout.part_head] for m, a in by_members.items())
-    np.testing.assert_allclose(answer.vector[answer.layout.part_head], head, rtol=1e-5, atol=1e-6)
-
-
-@EVERY
-def test_no_device_counts_twice_after_a_new_plan(name):
-    """Device 3 of another cluster is known; then a plan puts it into the own."""
-    method, cohort = METHODS[name], COHORTS["plain"]
-    states = devices(method, cohort)
-    updates = updates_of(method, cohort, states)
-    known = method.store(states[0], [arrival(u) for u in method.exchange(cohort, states[3], 1)])
-    assert list(known.known) == [(3,)]
-    joined = method.merge(cohort, known, [arrival(updates[3], 0.5)])
-    members = [m for expert in method.experts(cohort, joined) for m in expert.members]
-    assert sorted(members) == [0, 3]
-    own = method.exchange(cohort, states[0], 1)
-    assert method.store(states[0], [arrival(u) for u in own]).known == {}
-
-
-@EVERY
-@BOTH
-def test_densities_are_fractions_of_the_scope(name, cohort):
-    method = METHODS[name]
-    scope = method.scope(cohort.layout)
-    for trainings in (0, 1, 2):
-        expected = method.expected(cohort, devices(method, cohort, trainings=trainings)[1])
-        assert expected[0] >= scope.start
-        assert expected[-1] < scope.stop
+# RoLoRA
 
 
 @BOTH
-def test_budgets_are_met_to_the_entry(cohort):
-    head = cohort.layout.size - NUM_AB
-    sizes = {"rlora": 53, "flasc": 53, "hetlora-p3": 2 * 44}  # ceil(.3 176); floor(.6 4) ranks
-    for name, size in sizes.items():
-        method = METHODS[name]
-        for state in devices(method, cohort, trainings=2):
-            for round in (1, 2):
-                assert len(method.update(cohort, state, round).coordinates) == size + head
-                (told,) = method.exchange(cohort, state, round)
-                assert len(told.coordinates) == size + head
-            assert len(method.expected(cohort, state)) == size + head
+def test_rolora_averages_exactly_while_both_factors_learn(cohort):
+    method, layout = METHODS["rolora"], cohort.layout
+    states = devices(method, cohort, trainings=0)
+    for round in range(1, 6):
+        start = states[0].vector.copy()
+        states = [trained(method, state, round, cohort) for state in states]
+        turn, other = (layout.part_b, layout.part_a)[:: 1 if round % 2 else -1]
+        for state in states:
+            np.testing.assert_array_equal(state.vector[other], start[other])
+            assert (state.vector[turn] != start[turn]).all()
+            sent = method.update(cohort, state, round).coordinates
+            expected = np.r_[np.arange(layout.size)[turn], np.arange(layout.size)[layout.part_head]]
+            np.testing.assert_array_equal(sent, expected)
+        before = [state.vector for state in states]
+        states = clique(method, cohort, states, round)
+        assert gap(layout, before, states[0].vector) < 1e-4
+
+
+def test_rolora_comes_into_step_by_the_updates_that_arrive():
+    method = METHODS["rolora"]
+    ahead = devices(method, PLAIN, count=1, trainings=2)[0]  # its next is of round 3: B
+    late = read_only(method.start(PLAIN, 1))
+    late = trained(method, late, 0, PLAIN)  # B, while others train A in round 2
+    assert late.trainable[A].all()
+    update = method.update(PLAIN, ahead, 2)
+    assert update.coordinates[-1] < LAYOUT.size_a
+    merged = method.merge(PLAIN, late, [arrival(update, 0.5)])
+    assert merged.trainable[B].all()
+    assert not merged.trainable[A].any()
+    np.testing.assert_array_equal(merged.vector[B], late.vector[B])  # nobody else sent B
+    mean = (late.vector[A] + ahead.vector[A]) / 2
+    np.testing.assert_allclose(merged.vector[A], mean, rtol=1e-6, atol=1e-7)
+    unheard = method.merge(PLAIN, late, [arrival(update, 0.5, update.coordinates)])
+    assert unheard.trainable[A].all()
+
+
+def test_rolora_is_not_set_back_by_updates_that_come_late():
+    method = METHODS["rolora"]
+    state = devices(method, PLAIN, count=1, trainings=4)[0]
+    old = method.update(PLAIN, devices(method, PLAIN, trainings=3)[1], 3)
+    merged = method.merge(PLAIN, state, [arrival(old, 0.2)])
+    np.testing.assert_array_equal(merged.trainable, state.trainable)
+
+
+def test_rolora_sends_what_it_trained_even_if_the_turn_passed_meanwhile():
+    method = METHODS["rolora"]
+    state = devices(method, PLAIN, count=1, trainings=1)[0]  # begins to train A, of round 2
+    _, trainable = method.training(PLAIN, state)
+    other = method.update(PLAIN, devices(method, PLAIN, trainings=2)[1], 2)
+    meanwhile = method.merge(PLAIN, state, [arrival(other, 0.5)])
+    assert meanwhile.trainable[B].all()
+    after = method.trained(PLAIN, meanwhile, meanwhile.vector + trainable.astype(np.float32))
+    sent = method.update(PLAIN, after, 2).coordinates
+    np.testing.assert_array_equal(sent, np.arange(LAYOUT.size_a))
+
+
+def test_rolora_may_send_both_factors():
+    state = devices(Rolora(rank=4, send="both"), PLAIN, trainings=2)[0]
+    update = Rolora(rank=4, send="both").update(PLAIN, state, 2)
+    np.testing.assert_array_equal(update.coordinates, np.arange(LAYOUT.size))
+
+
+# Dec-LoRA
+
+
+def test_dec_lora_mixes_with_the_papers_matrix():
+    """Q = I - 2 L / (3 lambda_max(L)) on a ring of four, for which Metropolis gives 1/3."""
+    ring = np.array([[2, -1, 0, -1], [-1, 2, -1, 0], [0, -1, 2, -1], [-1, 0, -1, 2]])
+    step = 2 * (2 + 1) / (3 * np.linalg.eigvalsh(ring).max())
+    mixing = np.eye(4) - 2 * ring / (3 * np.linalg.eigvalsh(ring).max())
+    method = DecLora(rank=4, gossip_step=step)
+    states = devices(method, PLAIN)
+    sent = [method.update(PLAIN, state, 1) for state in states]
+    stacked = np.array([state.vector for state in states])
+    merged = np.array(
+        [
+            method.merge(
+                PLAIN, state, [arrival(sent[(i + 1) % 4], 1 / 3), arrival(sent[i - 1], 1 / 3)]
+            ).vector
+            for i, state in enumerate(states)
+        ]
+    )
+    np.testing.assert_allclose(merged, mixing @ stacked, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(merged.mean(axis=0), stacked.mean(axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_dec_lora_starts_from_one_gaussian_a():
+    states = devices(DecLora(rank=4), PLAIN, trainings=0)
+    for state in states:
+        np.testing.assert_array_equal(state.vector[A], gaussian_a(PLAIN, 0))
+        assert not state.vector[B].any()
+
+
+# N-LoRA
+
+
+@pytest.mark.parametrize("entries", [1, 100, 2**20])
+def test_product_l1_is_the_norm_and_has_its_gradient(monkeypatch, entries):
+    monkeypatch.setattr(_product_l1, "_ENTRIES", entries)
+    rng = np.random.default_rng(3)
+    a = torch.tensor(rng.standard_normal((3, 4, 7)), requires_grad=True)
+    b = torch.tensor(rng.standard_normal((3, 5, 4)), requires_grad=True)
+    scale = torch.tensor([2.0, 0.5, 1.0], dtype=torch.float64)
+    plain = 0.1 * scale * (b @ a).abs().sum((1, 2))
+    found = ProductL1(0.1).of_site(a, b, scale)
+    torch.testing.assert_close(found, plain)
+    expected = torch.autograd.grad(plain.sum(), (a, b))
+    torch.testing.assert_close(torch.autograd.grad(found.sum(), (a, b)), expected)
+
+
+def test_product_l1_of_zero_has_no_gradient():
+    a = torch.ones(1, 2, 3, requires_grad=True)
+    b = torch.zeros(1, 4, 2, requires_grad=True)
+    value = ProductL1(1.0).of_site(a, b, torch.ones(1))
+    grad_a, grad_b = torch.autograd.grad(value.sum(), (a, b))
+    assert value.item() == 0
+    assert not grad_a.any()
+    assert not grad_b.any()
+
+
+def test_penalties_of_one_weight_are_one():
+    assert NLora(l1=0.5).penalty() == ProductL1(0.5)
+    assert hash(NLora(l1=0.5).penalty()) == hash(ProductL1(0.5))
+    assert METHODS["lora"].penalty() is None
+
+
+@pytest.mark.parametrize("entries", [1, 7, 2**20])
+def test_collision_of_products_by_hand(monkeypatch, entries):
+    monkeypatch.setattr(_product_l1, "_ENTRIES", entries)
+    layout = Layout((Site("one", 3, 2),), rank=1)
+    # B A scaled by 2: rows [2 0 -4; 0 0 0] and [0 0 1; 0 0 .5]: large at 3 and 1 of 6 entries.
+    first = Adapter(layout, np.array([1, 0, -2, 1, 0], np.float32), 2.0)
+    second = Adapter(layout, np.array([0, 0, 1, 0.5, 0.25], np.float32), 2.0)
+    assert product_collision([first, second], 0.1) == 1 / 6
+    assert product_collision([first, second], 1.0) == 0
+    assert product_collision([second, second], 0.4) == 2 / 6
+    assert product_collision([first], 0.1) == 0
+
+
+def test_n_lora_sends_no_sum_in_the_name_of_others():
+    """A device that has not trained keeps what it was sent, and has no adapter of its own."""
+    method = METHODS["n_lora"]
+    states = devices(method, PLAIN)
+    update = method.update(PLAIN, states[1], 1)
+    keeper = method.merge(PLAIN, method.start(PLAIN, 0), [arrival(update, 1.0)])
+    assert method.update(PLAIN, keeper, 1) is None
+    (told,) = method.exchange(PLAIN, keeper, 1)
+    assert told.members == (1,)
+    np.testing.assert_array_equal(told.values, update.values)

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from average_helpers import (
+from learner_helpers import delivered, learner, train
+from method_helpers import (
     COHORTS,
     HEADED,
-    METHODS,
     NUM_AB,
     PLAIN,
     arrival,
@@ -16,9 +16,10 @@ from average_helpers import (
     read_only,
     trained,
 )
+from method_table import METHODS
 from pydantic import ValidationError
 
-from cosim.learning.methods._budget import rank_coordinates
+from cosim.learning.methods._budget import at_random, rank_coordinates
 from cosim.learning.methods.base import Cohort, Update
 from cosim.learning.methods.flasc import Flasc
 from cosim.learning.methods.hetlora import Hetlora, product_norm
@@ -80,31 +81,6 @@ def test_a_flasc_gateway_tells_what_is_farthest_from_the_start():
     assert moved[on].min() > moved[~on].max()
 
 
-@BOTH
-def test_error_feedback_conserves_what_was_not_sent(cohort):
-    method = METHODS["flasc-feedback"]
-    state = read_only(method.start(cohort, 0))
-    memory = np.zeros(cohort.layout.size)
-    for seed in range(5):
-        movement = np.random.default_rng(seed).standard_normal(cohort.layout.size)
-        movement = movement.astype(np.float32)
-        after = read_only(method.trained(cohort, state, state.vector + movement))
-        step = after.vector.astype(np.float64) - state.vector
-        np.testing.assert_allclose(step + after.waiting, movement + memory, atol=2e-6)
-        sent = method.update(cohort, after, seed).coordinates
-        assert not after.waiting[sent].any()
-        unsent = np.setdiff1d(np.arange(cohort.layout.size), sent)
-        np.testing.assert_array_equal(after.vector[unsent], state.vector[unsent])
-        assert np.abs(after.waiting[unsent]).max() <= np.abs(step[sent][:53]).min() + 2e-6
-        state, memory = after, after.waiting.astype(np.float64)
-    # In the end everything that the trainings moved is in the adapter or in the memory.
-    total = sum(
-        np.random.default_rng(seed).standard_normal(cohort.layout.size) for seed in range(5)
-    )
-    start = method.first_vector(cohort, 0)
-    np.testing.assert_allclose(state.vector + memory - start, total, atol=1e-5)
-
-
 def test_without_error_feedback_a_device_keeps_its_own_movement_and_remembers_none():
     method = METHODS["flasc"]
     before = devices(method, PLAIN)[0]
@@ -115,7 +91,7 @@ def test_without_error_feedback_a_device_keeps_its_own_movement_and_remembers_no
 
 
 def test_a_flasc_training_begins_from_the_largest_weights_and_moves_the_dense_adapter():
-    method = METHODS["flasc-download"]
+    method = METHODS["flasc download"]
     state = devices(method, HEADED, trainings=2)[0]
     adapter, trainable = method.training(HEADED, state)
     assert trainable.all()
@@ -263,3 +239,30 @@ def test_product_norm_is_that_of_the_product():
     expected = math.sqrt(sum(np.sum(p.astype(float) ** 2) for p in products(LAYOUT, vector)))
     assert product_norm(LAYOUT, vector) == pytest.approx(expected, rel=1e-6)
     assert product_norm(LAYOUT, np.zeros(LAYOUT.size)) == 0
+
+
+def test_rlora_sends_no_positions_and_the_receiver_draws_them():
+    subject, _ = learner(METHODS["rlora"], segment_bytes=1460)
+    other, _ = learner(METHODS["flasc"], segment_bytes=1460)
+    foreseen = subject.forecast().update_bits[0]
+    sizes = {}
+    for each in (subject, other):
+        train(each, range(3), 1)
+        payload = each.update_payload(0, 1, 1)
+        sizes[each] = payload.num_bytes
+    count = math.ceil(0.3 * 4 * (56 + 64))
+    framing = 4 + 20 + 8  # checksum, header, and the name of the list
+    assert sizes[subject] == 4 * count + framing == foreseen / 8
+    assert sizes[other] - framing > 1.05 * 4 * count
+    sent = subject._method.update(subject._cohort, subject._states[0], 1)
+    payload = subject.update_payload(0, 1, 1)
+    (drawn,) = payload.lists.values()
+    cohort = Cohort(subject._cohort.draws, subject._cohort.layout, 3)
+    np.testing.assert_array_equal(drawn, at_random(cohort, 0.3, "random_update", 0, 1))
+    (arrival_,) = subject._arrivals([delivered(payload)], [0.5])
+    np.testing.assert_array_equal(arrival_.update.coordinates, sent.coordinates)
+    np.testing.assert_array_equal(arrival_.update.values, sent.values)
+    told = subject.exchange_payload(0, 1, 1)
+    assert told.num_bytes == 4 * count + framing
+    onward = subject.spread_payload(1, 2, 1, [delivered(told)])
+    assert onward is None or not onward.lists

@@ -1,15 +1,13 @@
 """Methods that merge products, and what all methods must obey that merge in a way of their own."""
 
-import itertools
-
 import numpy as np
 import pytest
-from average_helpers import COHORTS, arrival, read_only
-from exact_helpers import (
+from method_helpers import (
+    COHORTS,
     HEADED,
-    METHODS,
     PLAIN,
     answer,
+    arrival,
     best,
     clique,
     devices,
@@ -19,6 +17,7 @@ from exact_helpers import (
     trained,
     updates_of,
 )
+from method_table import METHODS
 from pydantic import ValidationError
 
 from cosim.learning.adapter import Adapter, Layout, concatenate
@@ -30,200 +29,6 @@ BOTH = pytest.mark.parametrize("cohort", COHORTS.values(), ids=COHORTS)
 
 
 # What all obey
-
-
-@EVERY
-@BOTH
-def test_training_moves_what_it_may_and_nothing_else(name, cohort):
-    method = METHODS[name]
-    for state in clique(method, cohort, devices(method, cohort, trainings=2)):
-        adapter, trainable = method.training(cohort, state)
-        assert len(trainable) == adapter.layout.size
-        assert trainable[adapter.layout.part_head].all()
-        after = trained(method, state, 3, cohort)
-        assert after.trainings == state.trainings + 1
-        moved = after.vector != state.vector
-        assert not moved[~state.trainable].any()
-        again, _ = method.training(cohort, after)
-        if not name.startswith("fedlodrop"):  # its next training drops other coordinates
-            np.testing.assert_array_equal(again.vector != adapter.vector, trainable)
-
-
-@EVERY
-@BOTH
-def test_nothing_is_sent_before_the_first_training(name, cohort):
-    method = METHODS[name]
-    state = method.start(cohort, 0)
-    assert method.update(cohort, state, 1) is None
-    assert method.exchange(cohort, state, 1) == ()
-    assert len(method.expected(cohort, state)) > 0
-
-
-@EVERY
-@BOTH
-def test_an_update_is_ascending_and_holds_the_head(name, cohort):
-    method = METHODS[name]
-    head = np.arange(cohort.layout.size)[cohort.layout.part_head]
-    for state in devices(method, cohort, trainings=2):
-        update = method.update(cohort, state, 5)
-        assert (update.members, update.round) == ((state.device,), 5)
-        assert (np.diff(update.coordinates) > 0).all()
-        assert np.isin(head, update.coordinates).all()
-        assert update.values.dtype == np.float32
-        expected = method.expected(cohort, state)
-        assert (np.diff(expected) > 0).all()
-        if name != "fedlodrop":  # its next mask is of another size
-            assert len(expected) == len(update.coordinates)
-
-
-@EVERY
-@BOTH
-def test_an_arrival_of_nothing_and_weights_of_zero_change_nothing(name, cohort):
-    method = METHODS[name]
-    states = clique(method, cohort, devices(method, cohort, trainings=2))
-    states = [trained(method, state, 5, cohort) for state in states]
-    updates = updates_of(method, cohort, states)
-    nothing = arrival(updates[2], 0.25, updates[2].coordinates)
-    before = answer(method, cohort, states[0])
-    for arrivals in ([], [nothing], [arrival(updates[1], 0.0)]):
-        alone = method.merge(cohort, states[0], arrivals)
-        np.testing.assert_array_equal(alone.vector, states[0].vector)
-        assert error(answer(method, cohort, alone), before) == 0
-    some = arrival(updates[1], 0.25)
-    with_it = method.merge(cohort, states[0], [some, nothing])
-    without = method.merge(cohort, states[0], [some])
-    np.testing.assert_array_equal(with_it.vector, without.vector)
-    assert with_it.members == without.members == (0, 1)
-    assert error(answer(method, cohort, with_it), answer(method, cohort, without)) == 0
-
-
-@EVERY
-@BOTH
-def test_the_order_of_arrival_does_not_matter(name, cohort):
-    method = METHODS[name]
-    states = devices(method, cohort)
-    updates = updates_of(method, cohort, states)
-    arrivals = [arrival(u, w) for u, w in zip(updates[1:], (0.1, 0.3, 0.2), strict=True)]
-    merged = [
-        method.merge(cohort, states[0], list(order)) for order in itertools.permutations(arrivals)
-    ]
-    answers = [method.inference(cohort, state).vector for state in merged]
-    for state, vector in zip(merged, answers, strict=True):
-        np.testing.assert_array_equal(state.vector, merged[0].vector)
-        np.testing.assert_array_equal(vector, answers[0])
-        assert state.members == (0, 1, 2, 3)
-
-
-@EVERY
-@BOTH
-def test_a_state_hangs_on_its_own_past_and_its_arrivals_alone(name, cohort):
-    """What others do with their arrays after they sent reaches nobody."""
-    method = METHODS[name]
-
-    def merged(scribble):
-        states = [trained(method, method.start(cohort, d), 0, cohort) for d in range(3)]
-        updates = updates_of(method, cohort, states)
-        if scribble:
-            for state in states[1:]:
-                state.vector.setflags(write=True)
-                state.vector[:] = 99
-        after = method.merge(cohort, states[0], [arrival(u, 0.3) for u in updates[1:]])
-        told = method.exchange(cohort, after, 2)
-        assert not any(np.shares_memory(u.values, after.vector) for u in (*updates, *told))
-        return after, method.inference(cohort, after)
-
-    (one, first), (other, second) = merged(False), merged(True)
-    np.testing.assert_array_equal(one.vector, other.vector)
-    np.testing.assert_array_equal(first.vector, second.vector)
-
-
-@EVERY
-@BOTH
-def test_devices_of_a_clique_agree(name, cohort):
-    """After a merge with equal weights all answer alike, as far as their ranks allow."""
-    method = METHODS[name]
-    states = devices(method, cohort)
-    for round in range(3):
-        states = clique(method, cohort, [trained(method, s, round, cohort) for s in states], round)
-    same = [state for state in states if name != "flexlora-ranks" or state.device % 3 == 0]
-    for state in same[1:]:
-        wanted, found = answer(method, cohort, same[0]), answer(method, cohort, state)
-        assert error(found, wanted) < 1e-5
-        np.testing.assert_allclose(
-            state.vector[cohort.layout.part_head],
-            same[0].vector[cohort.layout.part_head],
-            rtol=1e-4,
-            atol=1e-6,
-        )
-
-
-@EVERY
-@BOTH
-def test_the_head_is_averaged_and_what_was_lost_of_it_is_the_devices_own(name, cohort):
-    method, layout = METHODS[name], cohort.layout
-    states = devices(method, cohort)
-    updates = updates_of(method, cohort, states)
-    head = np.arange(layout.size)[layout.part_head]
-    lost = head[::2]
-    merged = method.merge(cohort, states[0], [arrival(updates[1], 0.25, lost)])
-    own, other = states[0].vector[head], states[1].vector[head].copy()
-    other[::2] = own[::2]
-    np.testing.assert_allclose(merged.vector[head], 0.75 * own + 0.25 * other, rtol=1e-5, atol=1e-6)
-    adapter = method.inference(cohort, merged)
-    np.testing.assert_array_equal(adapter.vector[adapter.layout.part_head], merged.vector[head])
-
-
-@EVERY
-@BOTH
-def test_gateways_tell_and_devices_answer_with_all_that_is_known(name, cohort):
-    """Devices 0 and 1 are a cluster, 2 and 3 another; 1 and 2 are gateways."""
-    method = METHODS[name]
-    states = devices(method, cohort)
-    updates = updates_of(method, cohort, states)
-    for i, j in ((0, 1), (1, 0), (2, 3), (3, 2)):
-        states[i] = read_only(method.merge(cohort, states[i], [arrival(updates[j], 0.5)]))
-    (told,) = method.exchange(cohort, states[2], 2)
-    assert told.members == (2, 3)
-    state = method.store(states[1], [arrival(told)])
-    np.testing.assert_array_equal(state.vector, states[1].vector)  # stored, not aggregated
-    own, far = method.experts(cohort, state)
-    assert (own.members, far.members) == ((0, 1), (2, 3))
-    assert error(full(own.adapter), answer(method, cohort, states[1])) == 0
-    np.testing.assert_array_equal(far.adapter.vector[told.coordinates], told.values)
-    halves = [(x + y) / 2 for x, y in zip(full(own.adapter), full(far.adapter), strict=True)]
-    assert error(answer(method, cohort, state), halves) < 1e-6
-    joined = method.merge(cohort, state, [arrival(updates[2], 0.5)])
-    assert joined.known == {}
-
-
-@EVERY
-@BOTH
-def test_a_server_that_has_not_trained_gives_itself_no_weight(name, cohort):
-    method = METHODS[name]
-    server, *clients = devices(method, cohort, trainings=0)
-    clients = [trained(method, client, 0, cohort) for client in clients]
-    updates = updates_of(method, cohort, clients)
-    merged = method.merge(cohort, server, [arrival(u, 1 / 3) for u in updates])
-    assert merged.members == (0, 1, 2, 3)
-    if name.startswith("fl"):
-        mean = mean_of(method, cohort, clients, [1 / 3] * 3)
-        if name != "flora":  # cut to the largest rank of all
-            mean = best(mean, 4)
-        assert error(answer(method, cohort, merged), mean) < 1e-5
-        return
-    start = server.vector if name != "soft-weights" else np.zeros_like(server.vector)
-    expected = start + sum(sent_movement(u, start) for u in updates) / 3
-    np.testing.assert_allclose(merged.vector, expected, rtol=1e-5, atol=1e-6)
-    down = method.update(cohort, merged, 1)
-    np.testing.assert_array_equal(down.coordinates, np.arange(cohort.layout.size))
-    client = method.merge(cohort, clients[0], [arrival(down, 1.0)])
-    np.testing.assert_allclose(client.vector, merged.vector, rtol=1e-5, atol=1e-6)
-
-
-def sent_movement(update, start):
-    moved = np.zeros_like(start)
-    moved[update.coordinates] = update.values - start[update.coordinates]
-    return moved
 
 
 # FLoRA

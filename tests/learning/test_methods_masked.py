@@ -4,15 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from average_helpers import arrival
-from exact_helpers import HEADED, PLAIN, answer, clique, devices, trained, updates_of
-from pydantic import ValidationError
+from method_helpers import HEADED, PLAIN, answer, arrival, clique, devices, trained, updates_of
 
 from cosim.learning.adapter import Layout, Site
 from cosim.learning.errors import LearningError
 from cosim.learning.methods._apportion import budget_of
 from cosim.learning.methods._draw import gaussian_a
-from cosim.learning.methods._masked import aggregate
 from cosim.learning.methods.lori import Lori
 from cosim.learning.methods.sparse_orthogonal import SparseOrthogonal
 
@@ -117,17 +114,6 @@ def test_the_head_is_outside_the_mask_always_trained_sent_and_averaged(name):
         np.testing.assert_allclose(state.vector[head], mean, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MASKED)
-def test_a_device_answers_with_the_mean_head_of_all_it_knows(name):
-    method, head = MASKED[name], HEADED.layout.part_head
-    states = devices(method, HEADED, trainings=2)
-    known = method.store(states[0], [arrival(u) for u in updates_of(method, HEADED, states)[1:]])
-    adapter = method.inference(HEADED, known)
-    mean = np.mean([state.vector[head] for state in states], axis=0)
-    found = adapter.vector[adapter.layout.part_head]
-    np.testing.assert_allclose(found, mean, rtol=1e-5, atol=1e-6)
-
-
 def test_lori_restarts_b_and_not_the_head():
     method, layout = Lori(rank=4, density=0.25), HEADED.layout
     before = method.start(HEADED, 0)
@@ -136,20 +122,6 @@ def test_lori_restarts_b_and_not_the_head():
     after = method.trained(HEADED, before, vector)
     assert not after.vector[layout.part_b].any()
     assert (after.vector[layout.part_head] == 1).all()
-
-
-def test_lori_as_published_trains_apart_and_concatenates():
-    method = Lori(rank=4, density=0.25, agg="none", restart=False)
-    states = devices(method, PLAIN, trainings=2)
-    merged = clique(method, PLAIN, states)[1]
-    np.testing.assert_array_equal(merged.vector, states[1].vector)
-    answers = [answer(method, PLAIN, state) for state in states]
-    for site, found in enumerate(answer(method, PLAIN, merged)):
-        np.testing.assert_allclose(found, sum(a[site] for a in answers), rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValidationError, match="use combine: concat"):
-        Lori(agg="none", combine="linear")
-    own = np.ones(4, np.float32)
-    np.testing.assert_array_equal(aggregate("none", own, own > 0, []), own)
 
 
 def test_a_server_without_a_mask_keeps_what_arrives_and_answers_with_its_sum():

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from exact_helpers import PLAIN, best, error, full
 from hypothesis import given
 from hypothesis import strategies as st
+from method_helpers import PLAIN, best, error, full
 
 from cosim.learning.adapter import Adapter, Layout, Site
 from cosim.learning.methods._products import beside, compressed, first_part, truncated

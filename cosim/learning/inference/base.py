@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cosim.learning.adapter import Adapter, Vector
-from cosim.learning.errors import LearningError
 from cosim.learning.methods.base import Cohort, DeviceState, Expert, Method
 from cosim.learning.mixture import Mixture, Router
 from cosim.plugin import Plugin
@@ -16,39 +16,23 @@ from cosim.plugin import Plugin
 
 @dataclass(frozen=True)
 class Codes:
-    """What P2's codes are made of: the mean inputs of every site, by whose training examples.
-
-    What goes on the air is not these means but their codes z_j = A_j (mu_j - mu), rank floats for
-    each site: who publishes one knows the A that its receivers hold. `center` must be the same
-    for all devices. As the mean of all devices' means it costs each of them one sending of its own,
-    d_in floats for each site; as that of a text that everybody has it costs nothing.
+    """The codes that one device knows (`cosim.learning.inference.implicit`).
 
     Attributes:
-        means: by device, for each site mu_j [d_in]: of the base model without adapters, over the
-            tokens of the prompts of its training examples.
-        center: for each site mu [d_in].
+        center: for each site mu [d_in], the same for all devices.
+        known: by whose they are: for each site the rank numbers of z_j, [num sites, rank].
     """
 
-    means: Mapping[int, tuple[Vector, ...]] = field(repr=False)
     center: tuple[Vector, ...] = field(repr=False)
+    known: Mapping[int, NDArray[np.float32]] = field(repr=False)
 
-    @classmethod
-    def of(cls, means: Mapping[int, Sequence[Vector]]) -> "Codes":
-        """Return the codes whose center is the mean of all devices' means."""
-        parts = {device: tuple(each) for device, each in means.items()}
-        center = tuple(
-            np.stack(site).mean(axis=0, dtype=np.float64).astype(np.float32)
-            for site in zip(*parts.values(), strict=True)
-        )
-        return cls(parts, center)
-
-    def offset(self, site: int, members: Sequence[int]) -> Vector:
-        """Return the mean of the members' mu_j - mu at one site, [d_in]."""
-        unknown = [member for member in members if member not in self.means]
-        if unknown:
-            raise LearningError(f"expected a code of every device, got none of {unknown}")
-        mean: Vector = np.stack([self.means[each][site] for each in members]).mean(axis=0)
-        return mean - self.center[site]
+    def of(self, members: Sequence[int]) -> NDArray[np.float32] | None:
+        """Return the mean of those members' codes that are known; None if none is."""
+        found = [self.known[member] for member in members if member in self.known]
+        if not found:
+            return None
+        mean: NDArray[np.float32] = np.stack(found).mean(axis=0, dtype=np.float64)
+        return mean.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -58,7 +42,7 @@ class Question:
     Attributes:
         task: number of the task.
         tasks_of: the tasks that each device trains on, by device.
-        codes: the devices' codes; None unless the inference asks for them.
+        codes: those that the device knows; None unless the inference asks for them.
     """
 
     task: int
@@ -72,11 +56,15 @@ class Inference(Plugin):
     Attributes:
         asks_for_task: whether the answer depends on the question's task; otherwise it is asked for
             once.
-        asks_for_codes: whether the question must have the devices' codes.
+        asks_for_codes: whether devices must send codes, and the question have those known.
     """
 
     asks_for_task: ClassVar[bool] = False
     asks_for_codes: ClassVar[bool] = False
+
+    def misfit(self, method: Method) -> str | None:
+        """Return why this cannot combine a method's adapters, and what would do; None if it can."""
+        return None
 
     @abstractmethod
     def answering(

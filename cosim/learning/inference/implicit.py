@@ -1,7 +1,9 @@
 """Inference `implicit`: P2's implicit mixture of experts, routed by codes instead of a network.
 
-Device j publishes for each site the code z_j = A_j (mu_j - mu) of the inputs that it has trained
-on: r floats. A sequence's code through the same A_j is compared with it:
+Device j publishes for each site the code z_j = A_j (mu_j - mu): mu_j is the mean input of the site
+over the prompts of j's training examples, in the base model without adapters, and mu that of a
+sample that everybody has. It is r floats for each site, which come with j's first update
+(`cosim.learning.codes`). A sequence's code through the same A_j is compared with it:
 
     c_j = cos(A_j (xbar - mu), z_j),    alpha = softmax(c / temperature) of the top k
 
@@ -9,18 +11,18 @@ with xbar the mean of the site's inputs over the prompt. A random A_j is a sketc
 (Johnson and Lindenstrauss), by about 1 / sqrt(r).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from cosim.learning.adapter import Adapter, Vector
 from cosim.learning.errors import LearningError
 from cosim.learning.inference._gates import pooled, softmax_top
-from cosim.learning.inference.base import Codes, Inference, Question, routed
-from cosim.learning.methods.base import Cohort, DeviceState, Expert, Method
+from cosim.learning.inference.base import Inference, Question, routed
+from cosim.learning.methods.base import Cohort, DeviceState, Method
 from cosim.learning.mixture import Mixture, Router
 
 if TYPE_CHECKING:
@@ -32,8 +34,14 @@ class Implicit(Inference):
 
     `scope: site`: at each site by its own codes. `scope: sequence`: the model first reads the
     sequence without adapters, and the mean of c_j over all sites decides at all of them, which
-    takes another forward and averages the sketches' error away. An adapter of several members has
-    the mean of their codes, each through the adapter's A.
+    takes another forward and averages the sketches' error away. An adapter of several members, who
+    must have one A, has the mean of those of their codes that are known; one of whose members no
+    code has arrived takes no part.
+
+    Codes are for a frozen A that everybody can draw, as z_j would have to be sent anew with every
+    change of A_j: sparse_orthogonal and lori with `combine: concat`, and ffa_lora. The sample that
+    everybody has is the first eight training examples of every task [resolved: the source leaves mu
+    open].
     """
 
     asks_for_codes: ClassVar[bool] = True
@@ -42,22 +50,44 @@ class Implicit(Inference):
     top_k: Annotated[int, Field(ge=1)] | None = None
     scope: Literal["site", "sequence"] = "sequence"
 
+    def misfit(self, method: Method) -> str | None:
+        """Codes are through an A that is drawn."""
+        if method.has_drawn_a:
+            return None
+        return (
+            "expected a method whose A is frozen and can be drawn by all, which codes go through "
+            "(sparse_orthogonal or lori with combine: concat, or ffa_lora), or the inference "
+            "argmax, arrow or spectral, which need no codes"
+        )
+
     def answering(
         self, method: Method, cohort: Cohort, state: DeviceState, question: Question
     ) -> Adapter | Mixture:
-        """Return the mixture.
+        """Return the mixture; what the method answers with where no code is known.
 
         Raises:
-            LearningError: there are no codes, or not those of all members.
+            LearningError: there are no codes.
         """
-        experts = method.experts(cohort, state)
         if question.codes is None:
             raise LearningError(
                 "learning.inference: implicit needs the devices' codes, got none; it is for pools "
                 "that train a model"
             )
-        router = CodeRouter.of(
-            experts, question.codes, self.temperature, self.top_k, self.scope == "sequence"
+        pairs = [
+            (expert, code)
+            for expert in method.experts(cohort, state)
+            if (code := question.codes.of(expert.members)) is not None
+        ]
+        if not pairs:
+            return method.inference(cohort, state)
+        experts = [expert for expert, _ in pairs]
+        router = CodeRouter(
+            tuple(expert.adapter for expert in experts),
+            question.codes.center,
+            tuple(code for _, code in pairs),
+            self.temperature,
+            self.top_k,
+            self.scope == "sequence",
         )
         return routed(experts, router)
 
@@ -67,45 +97,22 @@ class CodeRouter(Router):
     """By the cosine of a sequence's code and each adapter's.
 
     Attributes:
-        adapters: of which the A are used.
+        adapters: of which the A are used, J of one rank.
         centers: for each site mu [d_in].
-        offsets: for each site the members' mean mu_j - mu of every adapter, [J, d_in]; only its
-            code goes on.
+        codes: of each adapter, [num sites, rank].
     """
 
     adapters: tuple[Adapter, ...] = field(repr=False)
     centers: tuple[Vector, ...] = field(repr=False)
-    offsets: tuple[Vector, ...] = field(repr=False)
+    codes: tuple[NDArray[np.float32], ...] = field(repr=False)
     temperature: float
     top_k: int | None
     per_sequence: bool
 
-    @classmethod
-    def of(
-        cls,
-        experts: Sequence[Expert],
-        codes: Codes,
-        temperature: float,
-        top_k: int | None,
-        per_sequence: bool,
-    ) -> "CodeRouter":
-        """Return the router of experts whose members' codes are known."""
-        adapters = tuple(expert.adapter for expert in experts)
-        offsets = tuple(
-            np.stack([codes.offset(site, expert.members) for expert in experts])
-            for site in range(len(codes.center))
-        )
-        return cls(adapters, codes.center, offsets, temperature, top_k, per_sequence)
-
     def known(self, site: int) -> tuple[Vector, ...]:
-        """Return mu [d_in], all A [J, most ranks, d_in] and codes [J, most ranks]."""
-        most = max(each.layout.rank for each in self.adapters)
-        inputs = len(self.centers[site])
-        a = np.zeros((len(self.adapters), most, inputs), dtype=np.float32)
-        for number, each in enumerate(self.adapters):
-            a[number, : each.layout.rank] = each.layout.a(each.vector, site)
-        codes = np.einsum("jri,ji->jr", a, self.offsets[site], dtype=np.float64)
-        return self.centers[site], a, codes.astype(np.float32)
+        """Return mu [d_in], all A [J, rank, d_in] and codes [J, rank]."""
+        a = np.stack([each.layout.a(each.vector, site) for each in self.adapters])
+        return self.centers[site], a, np.stack([code[site] for code in self.codes])
 
     def scores(self, known: tuple["Tensor", ...], x: "Tensor", is_prompt: "Tensor") -> "Tensor":
         center, a, codes = known

@@ -27,6 +27,15 @@ class Linear(Inference):
 
     alpha: Literal["one", "normalised"] = "one"
 
+    def misfit(self, method: Method) -> str | None:
+        """A of several ranks cannot be added."""
+        if not method.grows_rank:
+            return None
+        return (
+            "expected a method whose adapters have one rank, as A and B are added up entry by "
+            "entry, or the inference sum or concat"
+        )
+
     def answering(
         self, method: Method, cohort: Cohort, state: DeviceState, question: Question
     ) -> Adapter:

@@ -21,19 +21,12 @@ from cosim.learning.methods.base import (
     DeviceState,
     Expert,
     Method,
+    Parts,
     Update,
     forget,
+    in_order,
     merged_members,
 )
-
-
-def in_order(arrivals: Sequence[Arrival]) -> list[Arrival]:
-    """Return the arrivals in an order that is not that of arrival, so that sums do not hang on it.
-
-    Those of which nothing arrived are left out: they change nothing.
-    """
-    kept = (arrival for arrival in arrivals if arrival.update.coordinates.size)
-    return sorted(kept, key=lambda arrival: (arrival.update.members, arrival.update.round))
 
 
 def average(own: Vector, arrivals: Sequence[Arrival]) -> Vector:
@@ -69,6 +62,9 @@ class Averaged(Method):
     shared, in the name of all whose training it holds.
     """
 
+    def start_misfit(self) -> str | None:
+        return None
+
     def scope(self, layout: Layout) -> slice:
         return slice(0, layout.size)
 
@@ -103,7 +99,9 @@ class Averaged(Method):
         return DeviceState(device, self.first_vector(cohort, device), trainable, (device,))
 
     def first_vector(self, cohort: Cohort, device: int) -> Vector:
-        """Return the vector that a device starts with: its A, B zero, the head as loaded."""
+        """Return the vector that a device is given, or else its A, B zero, the head as loaded."""
+        if cohort.starts:
+            return cohort.starts[device]
         vector = np.zeros(cohort.layout.size, dtype=np.float32)
         vector[cohort.layout.part_a] = self.first_a(cohort, device)
         return vector
@@ -126,6 +124,19 @@ class Averaged(Method):
         vector = self.mixed(cohort, state, arrivals)
         known = forget(state.known, members)
         return replace(state, vector=vector, members=members, known=known)
+
+    def counted(self, cohort: Cohort, state: DeviceState, arrival: Arrival) -> Vector:
+        """Return an arrival as the adapter that it counts as in a merge, [layout.size]."""
+        vector = state.vector.copy()
+        vector[arrival.update.coordinates] = arrival.update.values
+        return vector
+
+    def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
+        counted = [arrival for arrival in in_order(arrivals) if arrival.weight > 0]
+        own_weight = max(0.0, 1.0 - sum(arrival.weight for arrival in counted))
+        vectors = [(state.vector, own_weight)]
+        vectors += [(self.counted(cohort, state, each), each.weight) for each in counted]
+        return tuple((Adapter(cohort.layout, vector, self.scale), w) for vector, w in vectors)
 
     def exchange(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
         if self.update(cohort, state, round) is None:

@@ -19,13 +19,16 @@ def _over_sqrt_d_in(values: NDArray[np.float32], layout: Layout) -> Vector:
 
 
 @lru_cache(maxsize=64)
-def gaussian_a(cohort: Cohort, device: int, *, literal: bool = False) -> Vector:
+def gaussian_a(cohort: Cohort, device: int | None, *, literal: bool = False) -> Vector:
     """Return A of a device, entries N(0, 1/d_in), flat [size_a], read-only.
+
+    With None, the one A that all devices start from.
 
     P1 prints N(0, 1), the literal form, by which A_i^T A_j has entries of deviation sqrt(d) instead
     of about 0; with variance 1/d they are of deviation 1/sqrt(d), beside A_i^T A_i of about 1.
     """
-    rng = cohort.draws.generator("adapter_a", device)
+    name, index = ("adapter_a", device) if device is not None else ("common_a", 0)
+    rng = cohort.draws.generator(name, index)
     normal = rng.standard_normal(cohort.layout.size_a, dtype=np.float32)
     if literal:
         normal.setflags(write=False)

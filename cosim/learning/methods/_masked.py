@@ -27,8 +27,10 @@ from cosim.learning.methods.base import (
     Expert,
     Members,
     Method,
+    Parts,
     Update,
     forget,
+    in_order,
     merged_members,
     remember,
 )
@@ -55,7 +57,8 @@ def aggregate(how: Aggregation, own: Vector, mask: Mask, arrivals: Sequence[Arri
     mean: B_i + sum_j w_ij (B_j - B_i), with B_j zero outside its mask: a coordinate that one of
     |M| devices trained shrinks by |M|. count: the weighted mean over the devices whose mask holds
     the coordinate. sum: the plain sum, without weights; where masks collide it grows with every
-    merge, as each starts from the last one's sum. none: the device's own stays as it is.
+    merge, as each starts from the last one's sum; of weight 0 an arrival counts for nothing. none:
+    the device's own stays as it is.
 
     A coordinate that was sent but lost counts as the device's own value (adds nothing to a sum).
     A device of which nothing arrived does not take part.
@@ -66,14 +69,14 @@ def aggregate(how: Aggregation, own: Vector, mask: Mask, arrivals: Sequence[Arri
         mask: the device's mask.
         arrivals: what arrived.
     """
-    arrivals = [arrival for arrival in arrivals if arrival.update.coordinates.size]
+    arrivals = in_order(arrivals)
     if how == "none":
         return own.copy()
     if how == "sum":
-        total: Vector = own.copy()
-        for arrival in arrivals:
+        total = own.astype(np.float64)
+        for arrival in (each for each in arrivals if each.weight > 0):
             total[arrival.update.coordinates] += arrival.update.values
-        return total
+        return total.astype(np.float32)
     own_weight = 1.0 - sum(arrival.weight for arrival in arrivals)
     weighted = own_weight * own.astype(np.float64)
     share = own_weight * mask
@@ -100,8 +103,9 @@ class Masked(Method):
     of all layers together is met to the entry. `mask_scope: global` takes the largest of all
     layers; `layer_wise` gives layer l a share of the budget in proportion to n_l I_l^g, at most its
     n_l entries of B, what is above going to the other layers (P2). I_l is the effective rank of the
-    covariance of the layer's inputs, or `importance: d_in`, its upper bound, which needs no
-    measurement; g is `exponent`.
+    covariance of the layer's inputs, measured once in the base model on the first eight training
+    examples of every task, which all devices are taken to have [resolved]; or `importance: d_in`,
+    its upper bound, which needs no measurement; g is `exponent`.
 
     `agg` is how B is aggregated, see `aggregate`; `none` keeps each device's own B, as the parts of
     LoRI's merges are trained apart, and needs `combine: concat`.
@@ -138,6 +142,14 @@ class Masked(Method):
     def restarts(self) -> bool:
         """Return whether B starts again from 0 when its mask is fixed."""
         return False
+
+    @property
+    def asks_for_ranks(self) -> bool:
+        return self.mask_scope == "layer_wise" and self.importance == "effective_rank"
+
+    @property
+    def has_drawn_a(self) -> bool:
+        return self.combine == "concat"
 
     def scope(self, layout: Layout) -> slice:
         return layout.part_b
@@ -224,10 +236,36 @@ class Masked(Method):
             known = forget(state.known, members)
             return replace(state, vector=merged, members=members, known=known)
         known = dict(state.known)
-        for arrival in arrivals:
+        for arrival in in_order(arrivals):
             known = remember(known, arrival)
         vector = _pruned(cohort, merged, state.trainable)
         return replace(state, vector=vector, members=members, known=known)
+
+    def own_adapter(self, cohort: Cohort, state: DeviceState) -> Adapter:
+        """Return the device's B read through its own A (concat), or all its members' (linear)."""
+        return self._expert(cohort, self.answers_for(state), state.vector).adapter
+
+    def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
+        """Return each one's B with its own A, by mixing weights, or once each where B is summed.
+
+        So what is lost is what of the others' knowledge the device's own A does not carry. With
+        `combine: linear` each counts once, as (15)/(18) add up what each A makes of the one B.
+        """
+        if self.agg == "none" or not state.trainings:
+            return ()
+        counted = [arrival for arrival in in_order(arrivals) if arrival.weight > 0]
+        once = self.agg == "sum" or self.combine == "linear"
+        own = np.where(state.trainable, state.vector, np.float32(0))
+        own_weight = 1.0 if once else max(0.0, 1.0 - sum(each.weight for each in counted))
+        parts = [(self._expert(cohort, (state.device,), own).adapter, own_weight)]
+        for each in counted:
+            b = each.update.dense(cohort.layout)
+            lost = np.setdiff1d(each.sent, each.update.coordinates, assume_unique=True)
+            if self.agg != "sum":
+                b[lost] = own[lost]
+            adapter = self._expert(cohort, each.update.members, b).adapter
+            parts.append((adapter, 1.0 if once else each.weight))
+        return tuple(parts)
 
     def exchange(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
         """Send each known B_j of the cluster (concat), or the cluster's aggregated B (linear)."""
@@ -267,12 +305,14 @@ class Masked(Method):
         entries = {members: update.dense(layout) for members, update in state.known.items()}
         if self._has_trained(state) or not entries:
             entries[self.answers_for(state)] = state.vector
-        experts = []
-        for members, b in sorted(entries.items(), key=lambda entry: entry[0]):
-            vector = b.copy()
-            vector[layout.part_a] = sum(self.frozen_a(cohort, member) for member in members)
-            experts.append(Expert(members, Adapter(layout, vector, self.scale)))
-        return tuple(experts)
+        ordered = sorted(entries.items(), key=lambda entry: entry[0])
+        return tuple(self._expert(cohort, members, b) for members, b in ordered)
+
+    def _expert(self, cohort: Cohort, members: Members, b: Vector) -> Expert:
+        """Return (sum_{j in members} A_j) B; of the flat vector `b` A is not looked at."""
+        vector = b.copy()
+        vector[cohort.layout.part_a] = sum(self.frozen_a(cohort, member) for member in members)
+        return Expert(members, Adapter(cohort.layout, vector, self.scale))
 
     def _has_trained(self, state: DeviceState) -> bool:
         """Whether its B holds a training (a restart throws the warm-up's away)."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cosim.learning.adapter import Mask, Vector
+from cosim.learning.adapter import Adapter, Layout, Mask, Vector
 from cosim.learning.methods._one_adapter import OneAdapter
-from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState, Update
+from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState, Parts, Update
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,9 @@ class Sparsified(OneAdapter):
         """Return the state with the memory of what was not sent; `sent` as in `average`."""
         return state
 
+    def start_in_common(self, layout: Layout) -> slice:
+        return slice(0, layout.size)
+
     def start(self, cohort: Cohort, device: int) -> SentState:
         state = super().start(cohort, device)
         memory = np.zeros_like(state.vector)
@@ -122,6 +125,22 @@ class Sparsified(OneAdapter):
             held = self.after_sending(held, own)
         vector = average(base, own, own_weight, arrivals)
         return replace(held, vector=vector, base=vector, merged_at=held.trainings)
+
+    def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
+        """Return each one's base with what it has sent in its place, the own one's too."""
+        held = _sent_state(state)
+        base, own = self.counted_from(held), held.vector
+        if held.trainings > held.merged_at:
+            own = np.where(self.chosen(cohort, held), self.wanted(held), base)
+        vectors = []
+        for arrival in arrivals:
+            vector = base.copy()
+            vector[arrival.sent] = own[arrival.sent]
+            vector[arrival.update.coordinates] = arrival.update.values
+            vectors.append((vector, arrival.weight))
+        own_weight = max(0.0, 1.0 - sum(weight for _, weight in vectors))
+        vectors.insert(0, (own, own_weight))
+        return tuple((Adapter(cohort.layout, vector, self.scale), w) for vector, w in vectors)
 
     def alone(self, state: DeviceState) -> DeviceState:
         """Keep the training as it is; what comes next is counted from here."""

@@ -7,14 +7,14 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cosim.learning.adapter import Adapter
-from cosim.learning.methods._average import Averaged, in_order
+from cosim.learning.methods._average import Averaged
 from cosim.learning.methods.base import (
     Arrival,
     Cohort,
     DeviceState,
     Expert,
     forget,
+    in_order,
     merged_members,
 )
 
@@ -46,10 +46,6 @@ class OneAdapter(Averaged):
         own_weight = max(0.0, 1.0 - sum(arrival.weight for arrival in counted))
         state = self.merged(cohort, state, counted, own_weight) if counted else self.alone(state)
         return replace(state, members=members, known=forget(state.known, members))
-
-    def own_adapter(self, cohort: Cohort, state: DeviceState) -> Adapter:
-        """Return the device's own model."""
-        return Adapter(cohort.layout, state.vector, self.scale)
 
     def experts(self, cohort: Cohort, state: DeviceState) -> tuple[Expert, ...]:
         """Return the device's own model, then those of the clusters that are known."""

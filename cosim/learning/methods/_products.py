@@ -1,10 +1,11 @@
 """Sums of products B A by their factors: exact, of lowest rank, or the best of a given rank.
 
-No matrix of a layer's full size [d_out, d_in] is ever formed. Of stacked factors B [d_out, R] and
-A [R, d_in], thin QR decompositions B = Q_b R_b and A^T = Q_a R_a leave a core R_b R_a^T of at most
-R x R, whose singular value decomposition is that of B A (Eckart-Young: cut after r values it is the
-nearest matrix of rank r). It takes O((d_out + d_in) R^2 + R^3) instead of O(d_out d_in min(d_out,
-d_in)). All of it is done in float64 and rounded once to float32: the relative error of a product
+No matrix of a layer's full size [d_out, d_in] is ever decomposed, and none is formed where the
+factors are smaller. Of stacked factors B [d_out, R] and A [R, d_in], thin QR decompositions
+B = Q_b R_b and A^T = Q_a R_a leave a core R_b R_a^T of at most R x R, whose singular value
+decomposition is that of B A (Eckart-Young: cut after r values it is the nearest matrix of rank r).
+It takes O((d_out + d_in) R^2 + R^3) instead of O(d_out d_in min(d_out, d_in)).
+All of it is done in float64 and rounded once to float32: the relative error of a product
 stays near the rounding of its two factors, 1e-7.
 """
 
@@ -78,8 +79,9 @@ def compressed(adapter: Adapter, scale: float) -> Adapter:
     """Return the same product in the fewest ranks that any product of its sites can need.
 
     That is the largest min(d_in, d_out) of the sites, as a layout has one rank for all; an adapter
-    of no more ranks keeps its factors. With B = Q R, thin, the product is Q (R A); with fewer
-    inputs than outputs it is (B R^T) Q^T with A^T = Q R.
+    of no more ranks keeps its factors. Of the others the factors are the product itself and the
+    unit matrix, on the side where it is smaller: as few numbers as a decomposition would leave, at
+    the price of one matrix product.
 
     Args:
         adapter: of any rank.
@@ -93,11 +95,9 @@ def compressed(adapter: Adapter, scale: float) -> Adapter:
         a = source.a(adapter.vector, number).astype(np.float64)
         b = source.b(adapter.vector, number) * (adapter.scale / scale)
         if source.rank > most and site.d_out <= site.d_in:
-            b, r = np.linalg.qr(b)
-            a = r @ a
+            a, b = b @ a, np.eye(site.d_out)
         elif source.rank > most:
-            q, r = np.linalg.qr(a.T)
-            a, b = q.T, b @ r.T
+            a, b = np.eye(site.d_in), b @ a
         layout.a(vector, number)[: len(a)] = a
         layout.b(vector, number)[:, : len(a)] = b
     vector[layout.part_head] = adapter.vector[source.part_head]

@@ -15,7 +15,7 @@ from pydantic import Field
 from cosim.learning.adapter import Vector
 from cosim.learning.methods._average import Averaged, average
 from cosim.learning.methods._draw import gaussian_a
-from cosim.learning.methods.base import Arrival, Cohort, DeviceState
+from cosim.learning.methods.base import Arrival, Cohort, DeviceState, Parts
 
 
 class DecLora(Averaged):
@@ -35,5 +35,10 @@ class DecLora(Averaged):
         return gaussian_a(cohort, 0)
 
     def mixed(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Vector:
-        lazy = [replace(each, weight=self.gossip_step * each.weight) for each in arrivals]
-        return average(state.vector, lazy)
+        return average(state.vector, self._lazy(arrivals))
+
+    def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
+        return super().parts(cohort, state, self._lazy(arrivals))
+
+    def _lazy(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        return [replace(each, weight=self.gossip_step * each.weight) for each in arrivals]

@@ -19,6 +19,13 @@ class FfaLora(Averaged):
     by their numbers of members, which is exact as well.
     """
 
+    @property
+    def has_drawn_a(self) -> bool:
+        return True
+
+    def start_in_common(self, layout: Layout) -> slice:
+        return layout.part_a
+
     def scope(self, layout: Layout) -> slice:
         return slice(layout.size_a, layout.size)
 

@@ -13,7 +13,7 @@ from typing import Annotated, cast
 import numpy as np
 from pydantic import Field
 
-from cosim.learning.adapter import Adapter, Mask, Vector
+from cosim.learning.adapter import Adapter, Layout, Mask, Vector
 from cosim.learning.methods._average import Averaged, average
 from cosim.learning.methods._budget import at_random, largest
 from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState, Update
@@ -50,6 +50,9 @@ class Flasc(Averaged):
     download_density: Annotated[float, Field(gt=0, le=1)] = 1.0
     error_feedback: bool = False
 
+    def start_in_common(self, layout: Layout) -> slice:
+        return slice(0, layout.size)
+
     def start(self, cohort: Cohort, device: int) -> DeviceState:
         return FlascState(**vars(super().start(cohort, device)))
 
@@ -77,7 +80,7 @@ class Flasc(Averaged):
         chosen = cast(FlascState, state).chosen
         if chosen is None:
             return at_random(cohort, self.density, "expected_mask", state.device)
-        return chosen
+        return chosen.copy()
 
     def told(self, cohort: Cohort, state: DeviceState, round: int) -> Coordinates:
         moved = state.vector - self.background(cohort, state)
@@ -98,6 +101,11 @@ class Flasc(Averaged):
         if self.download_density == 1:
             return average(state.vector, arrivals)
         return average(state.vector, [_downloading(cohort, arrival) for arrival in arrivals])
+
+    def counted(self, cohort: Cohort, state: DeviceState, arrival: Arrival) -> Vector:
+        if self.download_density < 1:
+            arrival = _downloading(cohort, arrival)
+        return super().counted(cohort, state, arrival)
 
     def _downloaded(self, cohort: Cohort, state: DeviceState) -> Vector:
         if self.download_density == 1:

@@ -7,12 +7,12 @@ nearest module of its own rank, B = U_r S_r / s and A = V_r^T.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from cosim.learning.adapter import Adapter, concatenate
+from cosim.learning.adapter import Adapter, Vector, concatenate
 from cosim.learning.methods._budget import rank_coordinates
 from cosim.learning.methods._one_adapter import OneAdapter
 from cosim.learning.methods._products import filled, mean_head, truncated
@@ -30,6 +30,8 @@ class Flexlora(OneAdapter):
     Where a packet was lost, the sender's module has the receiver's coordinates. What has never
     trained holds all ranks, as a server does. The head of a model that has one is averaged.
     """
+
+    starts_anew: ClassVar[bool] = True
 
     ranks: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = ()
 
@@ -60,8 +62,11 @@ class Flexlora(OneAdapter):
     def start(self, cohort: Cohort, device: int) -> DeviceState:
         trainable = np.zeros(cohort.layout.size, dtype=np.bool_)
         trainable[rank_coordinates(cohort.layout, self.rank_of(device))] = True
-        state = super().start(cohort, device)
+        state, layout, rank = super().start(cohort, device), cohort.layout, self.rank_of(device)
         vector = np.where(trainable, state.vector, np.float32(0))
+        if np.any(state.vector[layout.part_b] != vector[layout.part_b]):  # it was given more ranks
+            given = Adapter(layout, state.vector, self.scale)
+            vector = truncated(given, layout, rank, self.scale, state.vector)
         return replace(state, vector=vector, trainable=trainable)
 
     def sent(self, cohort: Cohort, state: DeviceState, round: int) -> Coordinates:
@@ -69,6 +74,9 @@ class Flexlora(OneAdapter):
 
     def told(self, cohort: Cohort, state: DeviceState, round: int) -> Coordinates:
         return self.sent(cohort, state, round) if state.trainings else self.shared(cohort.layout)
+
+    def counted(self, cohort: Cohort, state: DeviceState, arrival: Arrival) -> Vector:
+        return filled(state.vector, arrival)
 
     def merged(
         self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival], own_weight: float

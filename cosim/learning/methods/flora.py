@@ -7,6 +7,7 @@ their ranks; the product goes into the weights, and the modules start anew.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from cosim.learning.methods._products import (
     mean_head,
     truncated,
 )
-from cosim.learning.methods.base import Arrival, Cohort, DeviceState, Update
+from cosim.learning.methods.base import Arrival, Cohort, DeviceState, Parts, Update
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,17 @@ class Flora(OneAdapter):
 
     Resolved: the products go into a residual of each device's own, never into the base model, which
     all devices share. It grows by the sum of the ranks at each merge, until a matrix of the largest
-    layer can need no more, and is then recompressed by QR, which leaves the product as it is but
-    for rounding: the relative error of a small layer's is 4e-7 after 30 merges, 1e-5 after 1,000.
+    layer can need no more; from then on the sum of the products is kept, which is exact but for
+    rounding: the relative error of a small layer is 1e-7 after 30 merges, 5e-7 after 1,000.
     Where a packet was lost, the sender's module has the receiver's coordinates; so that these fit,
     the n-th A of all devices is the same. The head of a model that has one is averaged.
 
     A gateway sends another cluster the nearest adapter of rank `rank` of all that it holds, as an
     update has room for no more. A device that has not trained passes on nothing.
     """
+
+    starts_anew: ClassVar[bool] = True
+    grows_rank: ClassVar[bool] = True
 
     def start(self, cohort: Cohort, device: int) -> FloraState:
         state = super().start(cohort, device)
@@ -69,6 +73,14 @@ class Flora(OneAdapter):
 
     def update(self, cohort: Cohort, state: DeviceState, round: int) -> Update | None:
         return super().update(cohort, state, round) if state.trainings else None
+
+    def counted(self, cohort: Cohort, state: DeviceState, arrival: Arrival) -> Vector:
+        return filled(state.vector, arrival)
+
+    def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
+        """Return the modules by their weights, and all of what the device has merged before."""
+        residual, parts = _flora(state).residual, super().parts(cohort, state, arrivals)
+        return parts if residual is None else (*parts, (residual, 1.0))
 
     def merged(
         self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival], own_weight: float

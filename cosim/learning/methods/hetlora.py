@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from cosim.learning.adapter import Adapter, Layout, Mask, Vector
-from cosim.learning.methods._average import Averaged, average, in_order
+from cosim.learning.methods._average import Averaged, average
 from cosim.learning.methods._budget import rank_coordinates, whole_ranks
-from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState
+from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState, Parts, in_order
 
 Rank = Annotated[int, Field(ge=1, le=1024)]
 
@@ -69,6 +69,9 @@ class Hetlora(Averaged):
             return whole_ranks(self.rank, self.density)
         return self.ranks[device % len(self.ranks)]
 
+    def start_in_common(self, layout: Layout) -> slice:
+        return slice(0, layout.size if self.sense == "p3" else 0)
+
     def start(self, cohort: Cohort, device: int) -> DeviceState:
         state = super().start(cohort, device)
         if self.sense == "published":
@@ -100,6 +103,13 @@ class Hetlora(Averaged):
         mean = norm_weighted(cohort.layout, state.vector, arrivals)
         return np.where(state.trainable, mean, np.float32(0)) if state.trainings else mean
 
+    def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
+        if self.sense == "p3":
+            return super().parts(cohort, state, arrivals)
+        weighted = by_norm(cohort.layout, state.vector, arrivals)
+        pairs = [(vector.astype(np.float32), weight) for vector, weight in weighted]
+        return tuple((Adapter(cohort.layout, vector, self.scale), w) for vector, w in pairs)
+
     def _held(self, layout: Layout, device: int) -> Mask:
         mask = np.zeros(layout.size, dtype=np.bool_)
         mask[rank_coordinates(layout, self.ranks_of(device))] = True
@@ -112,6 +122,14 @@ def norm_weighted(layout: Layout, own: Vector, arrivals: Sequence[Arrival]) -> V
     What was never sent is zero (padding); what was sent but lost is the device's own. Where all
     products are zero, the weights alone count.
     """
+    pairs = by_norm(layout, own, arrivals)
+    return np.asarray(sum(weight * vector for vector, weight in pairs), dtype=np.float32)
+
+
+def by_norm(
+    layout: Layout, own: Vector, arrivals: Sequence[Arrival]
+) -> list[tuple[NDArray[np.float64], float]]:
+    """Return the vectors of that mean, the own one first, with their weights."""
     arrivals = in_order(arrivals)
     vectors = [own.astype(np.float64)]
     for arrival in arrivals:
@@ -125,8 +143,7 @@ def norm_weighted(layout: Layout, own: Vector, arrivals: Sequence[Arrival]) -> V
     weighted = weights * norms
     if weighted.sum() > 0:
         weights = weighted / weighted.sum()
-    mean = sum(weight * vector for weight, vector in zip(weights, vectors, strict=True))
-    return np.asarray(mean, dtype=np.float32)
+    return list(zip(vectors, weights.tolist(), strict=True))
 
 
 def product_norm(layout: Layout, vector: NDArray[np.floating]) -> float:

@@ -21,7 +21,9 @@ from cosim.learning.methods.base import (
     DeviceState,
     Expert,
     Members,
+    Parts,
     Update,
+    in_order,
     merged_members,
     remember,
 )
@@ -41,6 +43,14 @@ class NLora(Averaged):
     l1: Annotated[float, Field(gt=0)] = 1e-5
     combine: Literal["sum", "average"] = "sum"
 
+    def start_misfit(self) -> str | None:
+        if self.combine == "average":
+            return None
+        return (
+            "expected combine: average for devices that start from adapters they are given, got "
+            "sum, which would count what all start with once for each; use combine: average"
+        )
+
     def penalty(self) -> Penalty | None:
         return ProductL1(self.l1)
 
@@ -54,9 +64,12 @@ class NLora(Averaged):
         if self.combine == "average":
             return super().merge(cohort, state, arrivals)
         known = dict(state.known)
-        for arrival in arrivals:
+        for arrival in in_order(arrivals):
             known = remember(known, arrival)
         return replace(state, members=merged_members(state, arrivals), known=known)
+
+    def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
+        return super().parts(cohort, state, arrivals) if self.combine == "average" else ()
 
     def exchange(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
         """Send each known adapter of the cluster (sum), or the cluster's average (average)."""

@@ -4,11 +4,11 @@ The baseline that tells what the choice of coordinates is worth: as many as the 
 by chance, anew for every device and round.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from cosim.learning.adapter import Vector
+from cosim.learning.adapter import Layout, Vector
 from cosim.learning.methods._average import Averaged
 from cosim.learning.methods._budget import at_random
 from cosim.learning.methods.base import Cohort, Coordinates, DeviceState
@@ -20,10 +20,16 @@ class Rlora(Averaged):
     A coordinate that was not sent counts as the receiver's own, so a server that holds the last
     broadcast adds w_j times the movements that were sent, as P3 has it. A device keeps what it has
     learned and not sent. Gateways tell as many coordinates; of the rest, other clusters know the
-    common start. Those who know the seed could tell the coordinates from device and round.
+    common start. Coordinates are drawn from device and round, which a receiver knows: only values
+    are sent, but where a gateway passes on what it has received.
     """
 
+    draws_coordinates: ClassVar[bool] = True
+
     density: Annotated[float, Field(gt=0, le=1)] = 0.25
+
+    def start_in_common(self, layout: Layout) -> slice:
+        return slice(0, layout.size)
 
     def sent(self, cohort: Cohort, state: DeviceState, round: int) -> Coordinates:
         return at_random(cohort, self.density, "random_update", state.device, round)

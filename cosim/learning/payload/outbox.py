@@ -2,7 +2,8 @@
 
 A device that has sent its list of coordinates to another, which has received all of it, sends
 values only from then on. If any packet of it was lost, the next payload carries the list again. The
-sender is taken to learn that at no cost, as it is a few bits.
+sender is taken to learn that at no cost, as it is a few bits. A list that the receiver can draw by
+itself is never sent.
 """
 
 import math
@@ -61,7 +62,13 @@ class Outbox:
         self._receivers: dict[int, tuple[int, set[int]]] = {}  # by device: of its newest round
 
     def payload(
-        self, kind: str, src: int, receivers: Sequence[int], round: int, updates: Sequence[Update]
+        self,
+        kind: str,
+        src: int,
+        receivers: Sequence[int],
+        round: int,
+        updates: Sequence[Update],
+        drawn: bool = False,
     ) -> Payload | None:
         """Return what all receivers can read, made out to the first; None for nothing.
 
@@ -71,6 +78,7 @@ class Outbox:
             receivers: at least one.
             round: the round that it belongs to.
             updates: what to send.
+            drawn: whether all receivers can draw the updates' coordinates from sender and round.
         """
         if kind == "update":
             newest, others = self._receivers.get(src, (round, set()))
@@ -79,6 +87,9 @@ class Outbox:
         for other in receivers[1:]:
             also = self._held_by(src, other)
             lists = {name: each for name, each in lists.items() if name in also}
+        if drawn:
+            at = (each.coordinates for each in updates if not is_range(each.coordinates))
+            lists = {**lists, **{list_id(each): each for each in at}}
         packed = self._packed.get(src)
         if packed is None or not packed.is_of(round, updates, lists):
             num_bytes, body = self._packing.pack(updates, src, round, lists.keys())
@@ -99,16 +110,19 @@ class Outbox:
             coordinates = [each.coordinates for each in updates if not is_range(each.coordinates)]
             by_kind[payload.kind] = payload.round, {list_id(each): each for each in coordinates}
 
-    def expected_bits(self, device: int, coordinates: Coordinates, vector: Vector) -> int:
+    def expected_bits(
+        self, device: int, coordinates: Coordinates, vector: Vector, drawn: bool = False
+    ) -> int:
         """Return the size of the next update, the mean over the receivers of the newest one.
 
         Args:
             device: who sends.
             coordinates: of the update.
             vector: the device's adapter.
+            drawn: whether all receivers can draw the update's coordinates.
         """
         name, (_, receivers) = list_id(coordinates), self._receivers.get(device, (0, set()))
-        known = [name in self._held_by(device, dst) for dst in receivers] or [False]
+        known = [drawn or name in self._held_by(device, dst) for dst in receivers] or [drawn]
         num_bytes = {
             each: self._packing.expected_bytes(device, coordinates, vector, {name} if each else ())
             for each in set(known)

@@ -10,6 +10,7 @@ from cosim.learning.adapter import Layout, Vector
 from cosim.learning.learner import LearningSetting
 from cosim.learning.methods.base import Coordinates, Update
 from cosim.learning.model_pool import ModelPool
+from cosim.learning.payload._values import VALUE_BYTES
 from cosim.learning.payload.codec import Rounding, encode
 from cosim.learning.payload.scale import Scale, scale_as
 from cosim.learning.payload.spread import encode_spread, large
@@ -70,8 +71,10 @@ class Packing:
         if self.scale is None:
             body = encode(updates, self.segment_bytes, self.coding, rounding, held)
             return len(body), body
-        num_values = sum(self.scale.count(self.layout, update.coordinates) for update in updates)
-        return encode_spread(updates, num_values, self.segment_bytes, self.coding, rounding, held)
+        each = [self.scale.count(self.layout, update.coordinates) for update in updates]
+        return encode_spread(
+            updates, sum(each), self.segment_bytes, self.coding, rounding, held, each
+        )
 
     def expected_bytes(
         self, src: int, coordinates: Coordinates, vector: Vector, held: Collection[int]
@@ -91,6 +94,12 @@ class Packing:
         num_values = self.scale.count(self.layout, coordinates)
         _, num_bytes = large(body, self.segment_bytes, num_values)
         return num_bytes
+
+    def code_bits(self, length: int) -> int:
+        """Return the bits of the values of a device's code, of so many numbers."""
+        if self.scale is not None:
+            length = round(length * self.scale.layers)
+        return 8 * length * VALUE_BYTES[self.coding.dtype]
 
     def num_trained(self, layout: Layout, coordinates: Coordinates) -> int:
         """Return how many coordinates are trained where the own model trains these.

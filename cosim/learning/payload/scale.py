@@ -24,21 +24,25 @@ class Scale:
         ratios: entries of A, of B and of the head in the named architecture, over those in the
             own model; the rank is the same in both.
         num_parameters: parameters of the named architecture that multiply every token.
+        layers: adapted layers of the named architecture over those of the own model, by which
+            codes grow, `rank` numbers for each.
     """
 
     ratios: tuple[Fraction, Fraction, Fraction]
     num_parameters: int
+    layers: Fraction
 
     def count(self, layout: Layout, coordinates: Coordinates) -> int:
         """Return as many coordinates as the named architecture has where the own has these.
 
         Args:
             layout: of the own adapter, of any rank.
-            coordinates: ascending, [k].
+            coordinates: ascending, [k]; those behind the adapter's are a code's.
         """
         ends = (layout.part_a.stop, layout.part_b.stop, layout.part_head.stop)
-        num_of: NDArray[np.int64] = np.diff(np.searchsorted(coordinates, ends), prepend=0)
-        pairs = zip(num_of.tolist(), self.ratios, strict=True)
+        marks = [*np.searchsorted(coordinates, ends), len(coordinates)]
+        num_of: NDArray[np.int64] = np.diff(marks, prepend=0)
+        pairs = zip(num_of.tolist(), (*self.ratios, self.layers), strict=True)
         return sum(round(num * ratio) for num, ratio in pairs)
 
 
@@ -73,6 +77,7 @@ def scale_as(
             Fraction(1) if head is None else Fraction(_size_head(named), _size_head(own)),
         ),
         architecture.num_multiplied,
+        Fraction(len(adapted), len(sites)),
     )
 
 

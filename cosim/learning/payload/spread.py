@@ -10,6 +10,7 @@ The body holds what packets carry without the padding, the same number of bytes 
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ def encode_spread(
     coding: "PayloadCoding",
     rounding: Rounding,
     held: Collection[int] = (),
+    each: Sequence[int] | None = None,
 ) -> tuple[int, bytes]:
     """Return the bytes to send for an update of `num_values` coordinates, and a body to `decode`.
 
@@ -50,6 +52,7 @@ def encode_spread(
         coding: as in `encode`.
         rounding: as in `encode`.
         held: as in `encode`.
+        each: how many coordinates the large one has for each update; None if all grow alike.
 
     Raises:
         LearningError: as `encode` says, or the large update's packets have no room for the small
@@ -58,7 +61,7 @@ def encode_spread(
     small = encode(updates, segment_bytes, coding, rounding, held)
     if not small:
         return 0, b""
-    in_packet, num_bytes = large(small, segment_bytes, num_values)
+    in_packet, num_bytes = large(small, segment_bytes, num_values, each)
     cut = list(sources(updates, coding, rounding, held))
     carried = [b"".join(part) for part in _parts(cut, num_values, in_packet)]
     longest = CHECKSUM_BYTES + max(map(len, carried))
@@ -76,21 +79,29 @@ def encode_spread(
     return num_bytes, body
 
 
-def large(small: bytes, segment_bytes: int, num_values: int) -> tuple[int, int]:
+def large(
+    small: bytes, segment_bytes: int, num_values: int, each: Sequence[int] | None = None
+) -> tuple[int, int]:
     """Return how many coordinates a packet of the large update holds, and all its bytes.
 
     Args:
         small: what `encode` made of the small update, not empty.
         segment_bytes: bytes of one packet.
         num_values: how many coordinates the large update has.
+        each: how many of them stand for each update; None if all grow alike.
     """
     cut = list(chunks(small, segment_bytes))
     head_bytes = CHECKSUM_BYTES + math.ceil(sum(chunk.head_bytes for chunk in cut) / len(cut))
-    net_bytes = sum(chunk.num_bytes - chunk.head_bytes for chunk in cut)
-    each = net_bytes / sum(chunk.count for chunk in cut)
-    in_packet = max(1, int((segment_bytes - head_bytes) / each))
+    net_bytes, counts = Counter[int](), Counter[int]()
+    for chunk in cut:
+        net_bytes[chunk.number] += chunk.num_bytes - chunk.head_bytes
+        counts[chunk.number] += chunk.count
+    grown = counts if each is None else {number: each[number] for number in counts}
+    total = sum(net_bytes[number] * grown[number] / counts[number] for number in counts)
+    value_bytes = total / sum(grown.values())
+    in_packet = max(1, int((segment_bytes - head_bytes) / value_bytes))
     num_full, rest = divmod(num_values, in_packet)
-    last_bytes = min(segment_bytes, head_bytes + math.ceil(rest * each)) if rest else 0
+    last_bytes = min(segment_bytes, head_bytes + math.ceil(rest * value_bytes)) if rest else 0
     return in_packet, num_full * segment_bytes + last_bytes
 
 
