@@ -64,7 +64,7 @@ def test_mistakes_are_lines_and_status_2(call):
     ]
 
 
-@pytest.mark.parametrize("command", ["run", "validate"])
+@pytest.mark.parametrize("command", ["run", "validate", "sweep"])
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -114,6 +114,11 @@ def test_seed_option_wins_over_the_file(call):
         ("run", "a.yaml", "--seed", "-1"),
         ("list", "nonsense"),
         ("plot", "--nonsense"),
+        ("sweep",),
+        ("sweep", "a.yaml", "--jobs", "0"),
+        ("sweep", "a.yaml", "--seed", "1"),
+        ("compare",),
+        ("compare", "a", "--target", "80"),
     ],
 )
 def test_wrong_words_are_status_2(call, words):
@@ -139,7 +144,8 @@ def test_no_words_show_the_help(call):
 def test_help_names_every_command(call):
     status, out, _ = call("--help")
     assert status == 0
-    for command in ("run", "validate", "list", "schema", "doctor", "init", "plot"):
+    commands = ("run", "sweep", "compare", "validate", "list", "schema", "doctor", "init", "plot")
+    for command in commands:
         assert f"\n  {command} " in out
         assert "..." not in next(line for line in out.splitlines() if f"  {command} " in line)
 
@@ -427,3 +433,98 @@ def test_an_interrupt_while_figures_are_drawn_points_at_the_finished_run(call, m
         "cosim: interrupted",
         f"the run is finished; its figures may not be: cosim plot {folder}",
     ]
+
+
+SWEPT = """\
+name: small
+duration: 1 round
+learning: {pool: none}
+sweep: {grid: {spectrum.bandwidth: [1 MHz, 5 MHz]}, seeds: 2}
+"""
+
+
+@pytest.fixture
+def swept(call):
+    """A scenario with a sweep, of which one run of four is done."""
+    Path("a.yaml").write_text(SWEPT, encoding="utf-8")
+    assert call("run", "a.yaml", "-q", "spectrum.bandwidth=5 MHz", "seed=2")[0] == 0
+    return Path("a.yaml")
+
+
+def test_a_dry_sweep_lists_points_and_writes_nothing(call, swept):
+    before = sorted(Path().rglob("*"))
+    status, out, err = call("sweep", "a.yaml", "--dry-run", "--jobs", "3")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "small: 4 runs of 2 points: 3 missing, 1 done; 3 at a time",
+        "  bandwidth=1 MHz  missing: seed 1 2",
+        "  bandwidth=5 MHz  missing: seed 1; done: seed 2",
+    ]
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_validate_looks_at_every_point_of_a_sweep(call, swept):
+    status, out, _ = call("validate", "a.yaml")
+    assert (status, out) == (
+        0,
+        "a.yaml: good; small, seed 1, 1 rounds, 8 devices; sweeps 4 runs\n",
+    )
+    status, _, err = call("validate", "a.yaml", "sweep.grid={transport.mtu: [1 km]}")
+    assert status == 2
+    assert "transport.mtu: expected" in err
+
+
+def test_run_says_that_a_sweep_is_run_once(call, swept):
+    status, _, err = call("run", "a.yaml")
+    assert status == 0
+    assert err.startswith("a.yaml is run once; `cosim sweep a.yaml` runs its sweep\n")
+
+
+def test_a_sweep_of_nothing_is_a_message(call):
+    Path("a.yaml").write_text("name: small\n", encoding="utf-8")
+    status, out, err = call("sweep", "a.yaml")
+    assert (status, out) == (2, "")
+    assert err.startswith("a.yaml:1:1: expected the key `sweep` with grid, zip or seeds, got none")
+
+
+def test_a_sweep_into_a_file_is_a_message(call, swept):
+    assert call("sweep", "a.yaml", "--out", "a.yaml") == (
+        2,
+        "",
+        "a.yaml: expected a folder to make run folders in, got a file\n",
+    )
+
+
+def test_compare_and_plot_take_a_sweeps_folder(call, swept):
+    """What is not finished is told, and left out."""
+    from cosim.sweep.plan import plan_sweep
+
+    plan = plan_sweep(swept, (), Path("runs"))
+    plan.write("")
+    folder = str(plan.folder)
+    words = ("--csv", "a.csv", "--latex", "a.tex", "--metric", "energy_j", "--metric", "time_s")
+    status, out, err = call("compare", folder, *words)
+    assert status == 0
+    assert [line.rpartition("/")[2] for line in err.splitlines()] == [
+        f"{run.folder}: not there" for run in plan.runs if run.state != "done"
+    ]
+    assert "one seed only, so no interval: every row" in out
+    assert out.splitlines()[-2:] == ["a.csv", "a.tex"]
+    assert Path("a.csv").read_text(encoding="utf-8").startswith("label,num_seeds,seeds,energy_j,")
+    assert r"\toprule" in Path("a.tex").read_text(encoding="utf-8")
+    status, out, err = call("plot", folder, "--figure", "{kind: channel_trace, link: [0, 3]}")
+    assert status == 0
+    assert out.splitlines()[0] == f"{folder}/figures/channel_trace.pdf"
+    assert err.startswith("left out: runs/small-")
+
+
+def test_compare_messages(call, swept):
+    assert call("compare", "none") == (
+        2,
+        "",
+        "expected a run folder, got none, which does not exist\n",
+    )
+    status, out, err = call("compare", "runs", "--baseline", "x")
+    assert (status, out, err) == (2, "", "expected a label of a row (small), got 'x'\n")
+    status, _, err = call("compare", "runs", "--csv", "no/a.csv")
+    assert (status, err) == (2, "no/a.csv: No such file or directory\n")

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cosim import __version__
+from cosim.cli import many
 from cosim.cli.exits import FAILED, BadInputError, messages
+from cosim.cli.words import OverrideWords, ScenarioFile, command
 
 if TYPE_CHECKING:
     from cosim.results.figure import Figure
@@ -35,15 +37,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ScenarioFile = Annotated[Path, typer.Argument(metavar="FILE", help="A scenario file.")]
-OverrideWords = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="KEY=VALUE",
-        help="Values that replace the file's, such as channel.carrier=5GHz.",
-    ),
-]
-
 
 @app.command()
 def run(
@@ -60,8 +53,14 @@ def run(
 ) -> None:
     """Run a scenario, show what came out, and draw its figures."""
     with messages():
+        from cosim.sweep.threads import one_thread_beside_the_pool  # noqa: PLC0415
+
+        one_thread_beside_the_pool()
         words = [*(overrides or ()), *([f"seed={seed}"] if seed is not None else [])]
-        scenario = _load(file, words).scenario
+        loaded = _load(file, words)
+        scenario = loaded.scenario
+        if loaded.sweep is not None and not quiet:
+            typer.echo(f"{file} is run once; `cosim sweep {file}` runs its sweep", err=True)
         if dry_run:
             _say_what_would_run(scenario, out)
             return
@@ -73,7 +72,7 @@ def run(
             result = simulate(
                 scenario,
                 out,
-                command=_command(),
+                command=command(),
                 observer=observer,
                 profile=seconds,
                 check=check,
@@ -85,15 +84,24 @@ def run(
             _say_profile(seconds)
 
 
+app.command()(many.sweep)
+app.command()(many.compare)
+
+
 @app.command()
 def validate(file: ScenarioFile, overrides: OverrideWords = None) -> None:
     """Check a scenario file, and name all of its mistakes at once."""
     with messages():
         loaded = _load(file, overrides or ())
         scenario = loaded.scenario
+        swept = ""
+        if loaded.sweep is not None:
+            from cosim.scenario.points import load_points  # noqa: PLC0415
+
+            swept = f"; sweeps {len(load_points(file, overrides or ()))} runs"
         typer.echo(
             f"{file}: good; {scenario.name}, seed {scenario.seed}, {scenario.duration}, "
-            f"{_devices(scenario)}"
+            f"{_devices(scenario)}{swept}"
         )
 
 
@@ -159,7 +167,10 @@ def init(
 def plot(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="RUNS", help="Run folders; none for figures that need none."),
+        typer.Argument(
+            metavar="RUNS",
+            help="Folders of runs or sweeps; none for figures that need none.",
+        ),
     ] = None,
     *,
     figure: Annotated[
@@ -175,12 +186,17 @@ def plot(
     """Draw figures of runs: PDF, PNG, and the numbers as CSV."""
     with messages():
         from cosim.results.draw import default_out_dir, draw_figures  # noqa: PLC0415
-        from cosim.results.run import Run  # noqa: PLC0415
+        from cosim.results.sweep_folder import is_sweep, open_runs  # noqa: PLC0415
 
-        opened = [Run(path) for path in runs or ()]
+        found = open_runs(runs or ())
+        for line in found.unfinished:
+            typer.echo(f"left out: {line}", err=True)
+        opened = found.runs
         figures = _chosen_figures(opened, figure or ())
         problems = []
         where = out or (default_out_dir(opened) if opened else Path("figures"))
+        if out is None and runs is not None and len(runs) == 1 and is_sweep(runs[0]):
+            where = runs[0] / "figures"
         for drawn in draw_figures(figures, opened, where):
             if drawn.problem:
                 problems.append(f"{drawn.figure}: {drawn.problem}")
@@ -220,10 +236,6 @@ def _load(file: Path, overrides: Sequence[str]) -> "Loaded":
     return load(file, overrides)
 
 
-def _command() -> str:
-    return shlex.join(["cosim", *sys.argv[1:]])
-
-
 def _say_what_would_run(scenario: "Scenario", out: Path) -> None:
     from cosim.results.run_folder import folder_name  # noqa: PLC0415
     from cosim.scenario.dump import dump  # noqa: PLC0415
@@ -255,14 +267,15 @@ def _progress(scenario: "Scenario", quiet: bool) -> "Iterator[Observer | None]":
 @contextmanager
 def _pointing_at_the_folder(scenario: "Scenario", out: Path) -> Iterator[None]:
     """Say where the tables are when a run ends before its time."""
-    from cosim.learning.errors import LearningError  # noqa: PLC0415
+    from cosim.learning.errors import InputError, LearningError  # noqa: PLC0415
     from cosim.results.run_folder import folder_name  # noqa: PLC0415
 
     try:
         yield
     except (LearningError, KeyboardInterrupt) as error:
         folder = out / folder_name(scenario)
-        error.add_note(f"what was recorded until then is in {folder}")
+        if not isinstance(error, InputError):  # nothing was recorded before it
+            error.add_note(f"what was recorded until then is in {folder}")
         raise
 
 

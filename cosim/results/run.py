@@ -105,6 +105,16 @@ class Run:
         return self.table("trainings")
 
     @cached_property
+    def measures(self) -> "pd.DataFrame":
+        """One row per evaluation instant and device; empty unless `record.measures` was on."""
+        return self.table("measures")
+
+    @cached_property
+    def layers(self) -> "pd.DataFrame":
+        """One row per evaluation instant, device and layer; empty as `measures`."""
+        return self.table("layers")
+
+    @cached_property
     def energy(self) -> "pd.DataFrame":
         """One row per device: what it has used, and for what."""
         return self.table("energy")

@@ -25,6 +25,8 @@ def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     yield from _local(scenario)
     yield from _channel(scenario)
     yield from _payload(scenario)
+    yield from _inference(scenario)
+    yield from _start(scenario)
     yield from _files(scenario)
     yield from _link(scenario)
     yield from _combining(scenario)
@@ -195,6 +197,33 @@ def _payload(scenario: Scenario) -> Iterator[tuple[Path, str]]:
             f"expected a pool that trains, got pool {kind_of(learning.pool)}, whose payload is "
             f"given by the key learning.pool.payload; leave scale_as out",
         )
+
+
+def _inference(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """How devices answer, and with the adapters of which method."""
+    learning = scenario.learning
+    misfit = learning.inference.misfit(learning.method)
+    if misfit is not None and not hasattr(learning.pool, "payload_bits"):
+        yield (
+            ("learning", "inference"),
+            f"{misfit}; method {kind_of(learning.method)!r} does not go with "
+            f"{kind_of(learning.inference)!r}",
+        )
+
+
+def _start(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """Who starts from adapters that they are given."""
+    learning = scenario.learning
+    if learning.start is None:
+        return
+    misfit = learning.method.start_misfit()
+    if hasattr(learning.pool, "payload_bits"):
+        misfit = (
+            f"expected a pool with a model, got {kind_of(learning.pool)!r}, which has no adapters; "
+            f"leave `start` out, or use pool: stacked"
+        )
+    if misfit is not None:
+        yield ("learning", "start"), misfit
 
 
 def _files(scenario: Scenario) -> Iterator[tuple[Path, str]]:

@@ -17,7 +17,7 @@ from cosim.scenario.files import read
 from cosim.scenario.messages import mark_of, translate
 from cosim.scenario.overrides import Overrides, apply, read_overrides
 from cosim.scenario.place import Place
-from cosim.scenario.tree import Scenario
+from cosim.scenario.tree import Scenario, Sweep
 from cosim.wording import dotted
 
 
@@ -30,11 +30,13 @@ class Loaded:
         files: the file that was asked for and those that it extends, in that order; none for a
             text.
         overrides: what was laid over the files, as `key=value`.
+        sweep: what the file sweeps; not in the scenario, which is of one run.
     """
 
     scenario: Scenario
     files: tuple[Path, ...] = ()
     overrides: tuple[str, ...] = ()
+    sweep: Sweep | None = None
 
 
 def load(path: str | Path, overrides: Overrides = ()) -> Loaded:
@@ -68,27 +70,46 @@ def _finish(
     if broken:  # nothing could be read, so nothing more can be said
         raise ScenarioError((*document.problems, *problems))
     named = [each for each in read_in if each.path[0] == "plugins"]
-    plugins = _plugins(apply(document, named, Scenario, ()))
-    if plugins:
-        search_in(folder)
+    plugins = allowed_plugins(apply(document, named, Scenario, ()), folder)
     document = apply(document, read_in, Scenario, plugins)
-    problems = [*document.problems, *problems]
+    scenario, found = validate(document, plugins, folder)
+    problems = [*document.problems, *problems, *found]
+    if scenario is None or problems:
+        raise ScenarioError(problems)
+    texts = tuple(each.mark.source.removeprefix("override ") for each in read_in)
+    one_run = scenario.model_copy(update={"sweep": None})
+    return Loaded(one_run, tuple(files), texts, scenario.sweep)
+
+
+def validate(
+    document: Document, plugins: tuple[str, ...], folder: Path
+) -> tuple[Scenario | None, list[Problem]]:
+    """Return the scenario that a document says, if its types are right, and what is wrong with it.
+
+    Args:
+        document: overrides and all.
+        plugins: modules that it allows.
+        folder: where data are looked up if it does not say.
+    """
     try:
         data = {"data_root": str(folder)} | dict(document.data)
         scenario = Scenario.model_validate(data, context={"plugins": plugins})
     except ValidationError as error:
-        root = Place(document.data, Scenario, plugins)
-        raise ScenarioError([*problems, *translate(error, document, root)]) from None
+        return None, translate(error, document, Place(document.data, Scenario, plugins))
+    problems = []
     for path, message in checks.contradictions(scenario):
         written = checks.as_written(path, document.data)
         problems.append(Problem(mark_of(document, written), dotted(written), message))
-    if problems:
-        raise ScenarioError(problems)
-    texts = tuple(each.mark.source.removeprefix("override ") for each in read_in)
-    return Loaded(scenario, tuple(files), texts)
+    return scenario, problems
 
 
-def _plugins(document: Document) -> tuple[str, ...]:
-    """Return the modules that a scenario allows; what is no list of names is told later."""
+def allowed_plugins(document: Document, folder: Path) -> tuple[str, ...]:
+    """Return the modules that a scenario allows, and let them be found in its folder.
+
+    What is no list of names is told when the scenario is validated.
+    """
     given = document.data.get("plugins", ())
-    return tuple(each for each in given if isinstance(each, str)) if type(given) is tuple else ()
+    plugins = tuple(each for each in given if isinstance(each, str)) if type(given) is tuple else ()
+    if plugins:
+        search_in(folder)
+    return plugins

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from cosim import units
-from cosim.plugin import Section, plain
+from cosim.plugin import Section
 from cosim.scenario.document import Document, Path, has, parse_value
 from cosim.scenario.errors import Mark, Problem
 from cosim.scenario.place import ABSENT, Place
@@ -94,17 +94,10 @@ class _Setting:
         """Return the value of `place` with the override's value set below it."""
         if len(done) == len(self.override.path):
             return self.override.value
-        value = place.value
-        if value is ABSENT:
-            value = place.default()
+        if place.value is ABSENT:
             self.marks[done] = self.override.mark
-        if isinstance(value, str) and place.is_kind:
-            value = {"kind": value}
-        if value is ABSENT or value is None:
-            value = {}
-        if isinstance(value, Section):
-            value = plain(value)
-        place = Place(value, place.annotation, place.plugins, place.field)
+        place = place.filled()
+        value = place.value
         part = self.override.path[len(done)]
         if isinstance(value, Mapping):
             return self.set_key(place, str(part), done)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from cosim import units
-from cosim.plugin import Kind, Plugin, Section, find
+from cosim.plugin import Kind, Plugin, Section, find, plain
 from cosim.units import Dimension, Quantity
 
 
@@ -111,6 +111,21 @@ class Place:
         if self.field is None or self.field.is_required():
             return ABSENT
         return _writable(self.field.get_default(call_default_factory=True))
+
+    def filled(self) -> "Place":
+        """Return this place with its value written out, so that keys can be looked up in it.
+
+        What is not written is its default, a bare name is the kind of that name, and what is
+        nothing is a mapping without keys.
+        """
+        value = self.default() if self.value is ABSENT else self.value
+        if isinstance(value, str) and self.is_kind:
+            value = {"kind": value}
+        if value is ABSENT or value is None:
+            value = {}
+        if isinstance(value, Section):
+            value = plain(value)
+        return Place(value, self.annotation, self.plugins, self.field)
 
 
 def _writable(value: Any) -> Any:

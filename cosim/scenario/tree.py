@@ -237,12 +237,17 @@ class Tasks(Section):
 
 
 class Learning(Section):
-    """Model, data, method and where training runs."""
+    """Model, data, method and where training runs.
+
+    `start` is a folder with adapters in PEFT's format that devices start from: one for all of them,
+    or `device-0`, `device-1` and so on, as a run's `adapters` has them.
+    """
 
     model: Annotated[Any, Kind("model")] = _default("causal_lm")
     tasks: Tasks = Field(default_factory=Tasks)
     method: Annotated[Any, Kind("method")] = _default("sparse_orthogonal")
     inference: Annotated[Any, Kind("inference")] = _default("by_method")
+    start: Annotated[str, Field(min_length=1)] | None = None
     local: Local = Local()
     payload: PayloadCoding = PayloadCoding()
     pool: Annotated[Any, Kind("pool")] = _default("stacked")
@@ -268,9 +273,14 @@ class Evaluate(Section):
 
 
 class Record(Section):
-    """Tables that cost space."""
+    """Tables that cost space or time.
+
+    `measures` compares adapters with each other, and each merge before an evaluation with the sum
+    of products that went into it, layer by layer.
+    """
 
     packets: bool = False
+    measures: bool = False
     positions: bool = True
     position_interval_s: Annotated[Seconds, Positive] = 1.0
 

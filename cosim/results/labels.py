@@ -1,0 +1,112 @@
+"""What tells experiments apart, in few words: only the keys that differ, a kind by its name.
+
+    method=lora, bandwidth=10 MHz
+    method=lori, density=0.2, bandwidth=10 MHz
+
+Where kinds differ, a key of theirs is told only if experiments of the same kind differ in it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cosim.plugin import plain
+from cosim.results.numbers import scaled
+from cosim.scenario.tree import Scenario
+from cosim.units import dimension_of, yaml_key
+
+# None of these is what an experiment varies.
+_ASIDE = ("name", "seed", "plots", "data_root", "sweep")
+
+_Path = tuple[str, ...]
+_Leaves = dict[_Path, Any]
+
+
+def labels(scenarios: Sequence[Scenario]) -> list[str]:
+    """Return a label for each of some experiments, all different.
+
+    Where all names differ, the names are the labels. Experiments that differ in nothing that a
+    label tells, such as those of two versions, are numbered.
+    """
+    names = [scenario.name for scenario in scenarios]
+    if len(set(names)) == len(names):
+        return names
+    trees = [_leaves(plain(scenario)) for scenario in scenarios]
+    varied = [key for key in _keys(trees) if _varies(key, trees)]
+    short = _short_names(varied)
+    told = []
+    for name, tree in zip(names, trees, strict=True):
+        keys = [key for key in varied if key in tree and _tells(key, tree, trees, varied)]
+        text = ", ".join(f"{short[key]}={_show(key[-1], tree[key])}" for key in keys)
+        named = [name] if len(set(names)) > 1 or not text else []
+        told.append(", ".join([*named, *([text] if text else [])]))
+    return _numbered(told)
+
+
+def _tells(key: _Path, tree: _Leaves, trees: Sequence[_Leaves], varied: Sequence[_Path]) -> bool:
+    """Return whether a key differs among those that have the same kinds above it."""
+    kinds = [each for each in varied if each[-1] == "kind" and key[: len(each) - 1] == each[:-1]]
+    same = [other for other in trees if all(other.get(k) == tree.get(k) for k in kinds if k != key)]
+    return _varies(key, same)
+
+
+def _varies(key: _Path, trees: Sequence[_Leaves]) -> bool:
+    return len({repr(tree.get(key)) for tree in trees}) > 1
+
+
+def _keys(trees: Sequence[_Leaves]) -> list[_Path]:
+    keys = dict.fromkeys(key for tree in trees for key in tree)
+    return [key for key in keys if key[0] not in _ASIDE]
+
+
+def _leaves(tree: Any, path: _Path = ()) -> _Leaves:
+    if isinstance(tree, Mapping):
+        items = [(str(key), value) for key, value in tree.items()]
+    elif isinstance(tree, list | tuple) and any(isinstance(item, Mapping) for item in tree):
+        items = [(str(index), value) for index, value in enumerate(tree)]
+    else:
+        return {path: tree}
+    return {key: leaf for name, item in items for key, leaf in _leaves(item, (*path, name)).items()}
+
+
+def _short_names(keys: Sequence[_Path]) -> dict[_Path, str]:
+    """Return for each key the fewest of its last parts that no other key ends with."""
+    parts = {key: [yaml_key(part) for part in key if part != "kind"] for key in keys}
+    endings = Counter(
+        tuple(each[-count:]) for each in parts.values() for count in range(1, len(each) + 1)
+    )
+    short = {}
+    for key, each in parts.items():
+        counts = range(1, len(each) + 1)
+        telling = (k for k in counts if endings[tuple(each[-k:])] == 1 and not each[-k].isdecimal())
+        short[key] = ".".join(each[-next(telling, len(each)) :])
+    return short
+
+
+def _show(name: str, value: Any) -> str:
+    """Return a resolved value as a person would write it: `10 MHz`, `[1, 3] m/s`."""
+    dimension = dimension_of(name)
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        ends = tuple(dict.fromkeys(value)) if len(value) == 2 else value  # a range of one value
+        inside = ", ".join(_show("", item) for item in ends)
+        text = inside if len(ends) == 1 else f"[{inside}]"
+        return f"{text} {dimension.unit}" if dimension is not None else text
+    if not isinstance(value, float):
+        return str(value)
+    if dimension is None:
+        return f"{value:.12g}"
+    exact = float(f"{value:.3g}") == value and "dB" not in dimension.unit
+    return f"{scaled(value) if exact else f'{value:.12g} '}{dimension.unit}"
+
+
+def _numbered(told: Sequence[str]) -> list[str]:
+    count, seen = Counter(told), Counter[str]()
+    numbered = []
+    for text in told:
+        seen[text] += 1
+        numbered.append(f"{text} ({seen[text]})" if count[text] > 1 else text)
+    return numbered

@@ -1,0 +1,119 @@
+"""A sweep's folder: `<name>-sweep-<hash>/` beside the folders of its runs, which it names.
+
+    sweep.json       the runs, in order: folder, seed, label
+    log.txt          when runs began and ended, and how
+    logs/            what runs printed, if they printed anything
+    figures/
+
+The runs lie beside it as those of `cosim run` do, so that each is found and used by whoever wants
+the same scenario and seed. The hash is of the runs' names: a sweep of the same runs has the same
+folder.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cosim.results.run import Run, RunError
+from cosim.results.run_folder import MANIFEST
+
+SWEEP = "sweep.json"
+_HASH_CHARS = 8
+
+
+@dataclass(frozen=True)
+class SweptRun:
+    """One run of a sweep.
+
+    Attributes:
+        folder: name of its folder.
+        seed: its seed.
+        label: what tells its experiment from the others of the sweep.
+    """
+
+    folder: str
+    seed: int
+    label: str
+
+
+def sweep_name(name: str, folders: Iterable[str]) -> str:
+    """Return the name of the folder of a sweep over run folders."""
+    text = "\n".join(sorted(folders))
+    return f"{name}-sweep-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARS]}"
+
+
+def write_sweep(folder: Path, name: str, command: str, runs: Sequence[SweptRun]) -> None:
+    """Make or refresh a sweep's folder."""
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    content = {"name": name, "command": command, "runs": [asdict(run) for run in runs]}
+    part = folder / f"{SWEEP}.part"
+    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    part.replace(folder / SWEEP)
+
+
+def read_sweep(folder: Path) -> tuple[SweptRun, ...]:
+    """Return the runs of a sweep's folder.
+
+    Raises:
+        RunError: the folder is not that of a sweep.
+    """
+    path = folder / SWEEP
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(SweptRun(**each) for each in content["runs"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is no list of a sweep's runs: {error}") from None
+
+
+def is_sweep(path: Path) -> bool:
+    """Return whether a path is the folder of a sweep."""
+    return (path / SWEEP).is_file()
+
+
+@dataclass(frozen=True)
+class OpenedRuns:
+    """Runs that were found, and those that are not to be used.
+
+    Attributes:
+        runs: finished runs, each once, in order.
+        unfinished: a line for each run of a sweep or folder that is not finished.
+    """
+
+    runs: tuple[Run, ...]
+    unfinished: tuple[str, ...]
+
+
+def open_runs(paths: Sequence[Path]) -> OpenedRuns:
+    """Open run folders, all runs of sweep folders, and all runs in other folders.
+
+    Runs that are named one by one are taken as they are; of a sweep or a folder, the finished.
+
+    Raises:
+        RunError: a path is none of these.
+    """
+    runs: dict[Path, Run] = {}
+    unfinished: dict[str, None] = {}
+    for path in paths:
+        members = _members(path)
+        for folder in members if members is not None else [path]:
+            if members is not None and not (folder / MANIFEST).is_file():
+                unfinished[f"{folder}: not there"] = None
+                continue
+            run = Run(folder)
+            if members is None or run.manifest.outcome == "finished":
+                runs.setdefault(folder.resolve(), run)
+            else:
+                unfinished[f"{folder}: {run.manifest.outcome}"] = None
+    return OpenedRuns(tuple(runs.values()), tuple(unfinished))
+
+
+def _members(path: Path) -> list[Path] | None:
+    """Return the run folders that a path stands for; None if it is one, or nothing."""
+    if is_sweep(path):
+        return [path.parent / run.folder for run in read_sweep(path)]
+    if (path / MANIFEST).is_file():
+        return None
+    inside = sorted(found.parent for found in path.glob(f"*/{MANIFEST}"))
+    return inside or None

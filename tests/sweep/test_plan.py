@@ -1,0 +1,126 @@
+"""What a sweep asks for, and what it finds done."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import cosim
+from cosim.results.run_folder import RunFolder, folder_name
+from cosim.results.sweep_folder import read_sweep
+from cosim.scenario.load import load, loads
+from cosim.sweep import plan as planning
+from cosim.sweep.plan import plan_sweep
+
+TEXT = """\
+name: net
+duration: 1 round
+learning: {pool: none}
+sweep:
+  grid: {spectrum.bandwidth: [1 MHz, 5 MHz]}
+  seeds: [3, 1]
+"""
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path("net.yaml")
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def plan(file, *overrides):
+    return plan_sweep(file, overrides, Path("runs"))
+
+
+def test_runs_are_those_of_the_scenario_with_these_values(file):
+    found = plan(file)
+    assert found.labels == ("bandwidth=1 MHz", "bandwidth=5 MHz")
+    assert [run.scenario.seed for run in found.runs] == [3, 1, 3, 1]
+    for run in found.runs:
+        words = [f"seed={run.scenario.seed}", f"spectrum.bandwidth={run.label.partition('=')[2]}"]
+        assert run.folder == folder_name(load(file, words).scenario)
+    assert len({run.folder for run in found.runs}) == 4
+
+
+def test_a_jobs_text_is_its_scenario(file):
+    for job, run in zip(plan(file).jobs(""), plan(file).to_run(), strict=True):
+        assert folder_name(loads(job.text).scenario) == job.folder == run.folder
+
+
+def test_one_seed_of_every_point_comes_first(file):
+    ordered = [(run.label[-5:], run.scenario.seed) for run in plan(file).to_run()]
+    assert ordered == [("1 MHz", 3), ("5 MHz", 3), ("1 MHz", 1), ("5 MHz", 1)]
+
+
+def test_what_cosim_run_has_done_is_done(file):
+    cosim.run(file, ["spectrum.bandwidth=5 MHz", "seed=1"])
+    states = {(run.label, run.scenario.seed): run.state for run in plan(file).runs}
+    assert states.pop(("bandwidth=5 MHz", 1)) == "done"
+    assert set(states.values()) == {"missing"}
+
+
+def test_other_content_seeds_or_versions_are_not_done(file, monkeypatch):
+    cosim.run(file, ["spectrum.bandwidth=5 MHz", "seed=1"])
+    assert {run.state for run in plan(file, "transport.mtu=1 kB").runs} == {"missing"}
+    assert {run.state for run in plan(file, "sweep.seeds=[2]").runs} == {"missing"}
+    monkeypatch.setattr("cosim.results.run_folder.VERSION", "0.0.0")
+    assert {run.state for run in plan(file).runs} == {"missing"}
+
+
+def test_figures_and_where_data_lie_are_no_other_content(file):
+    cosim.run(file, ["spectrum.bandwidth=5 MHz", "seed=1"])
+    changed = plan(file, "plots=[topology_map]", "data_root=..")
+    assert [run.state for run in changed.runs].count("done") == 1
+
+
+@pytest.mark.parametrize("outcome", ["failed", "interrupted", "running"])
+def test_what_did_not_finish_is_to_be_run_again(file, outcome):
+    run = plan(file).runs[0]
+    folder = RunFolder.create(Path("runs"), run.scenario)
+    replace(folder.manifest, outcome=outcome, pid=2**22 + 1).write(folder.path)
+    assert plan(file).runs[0].state == "unfinished"
+    assert len(plan(file).to_run()) == 4
+
+
+def test_what_another_process_runs_is_left_to_it(file):
+    run = plan(file).runs[0]
+    folder = RunFolder.create(Path("runs"), run.scenario)
+    replace(folder.manifest, pid=os.getppid()).write(folder.path)
+    assert plan(file).runs[0].state == "going on"
+    assert len(plan(file).to_run()) == 3
+
+
+def test_points_that_come_out_the_same_are_one(file):
+    assert len(plan(file, "spectrum.bandwidth=2 MHz").runs) == 2
+    assert len(plan(file, "sweep.grid={spectrum.bandwidth: [1 MHz, 0.001 GHz]}").runs) == 2
+
+
+def test_runs_at_a_time_fill_the_cores(file, monkeypatch):
+    monkeypatch.setattr(planning, "num_cores", lambda: 8)
+    assert plan(file).slots() == 4, "no more than there are runs"
+    threads = "learning.pool={kind: stacked, threads: 3}"
+    assert plan(file, threads).slots() == 2
+    assert plan(file, "learning.pool={kind: stacked, threads: 30}").slots() == 1
+    assert plan(file, threads).trains()
+    assert not plan(file).trains()
+
+
+def test_the_sweeps_folder_lists_its_runs(file):
+    found = plan(file)
+    found.write("cosim sweep net.yaml")
+    assert found.folder.parent == Path("runs")
+    assert found.folder.name.startswith("net-sweep-")
+    assert [each.folder for each in read_sweep(found.folder)] == [r.folder for r in found.runs]
+    assert plan(file).folder == found.folder
+    assert plan(file, "sweep.seeds=[1, 3]").folder == found.folder, "whatever the order"
+    assert plan(file, "sweep.seeds=[1, 2]").folder != found.folder
+
+
+def test_a_sweep_over_names_goes_by_its_file(file):
+    keys = "{name: [near, far], spectrum.bandwidth: [1 MHz, 5 MHz]}"
+    found = plan(file, f"sweep={{zip: {keys}}}")
+    assert found.labels == ("near", "far")
+    assert found.name == "net"
