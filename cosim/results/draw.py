@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from cosim.plugin import kind_of
 from cosim.results.figure import Drawing, Figure, FigureError
 from cosim.results.run import Run, RunError
+from cosim.results.sweep_folder import open_runs
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,17 @@ def main(figure_class: type[Figure], arguments: Sequence[str] | None = None) -> 
     parser = argparse.ArgumentParser(
         prog=name, description=(figure_class.__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="run folder, or KEY=VALUE")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="folder of a run or a sweep, or KEY=VALUE")
     parser.add_argument("--out", type=Path, help="folder for the files")
     options = parser.parse_args(arguments)
     settings = [word for word in options.runs if "=" in word and not Path(word).exists()]
     folders = [word for word in options.runs if word not in settings]
     try:
         figure = figure_class.model_validate(_read_settings(settings))
-        runs = [Run(folder) for folder in folders]
+        opened = open_runs([Path(folder) for folder in folders])
+        runs = opened.runs
+        for line in opened.unfinished:
+            print(f"{name}: left out {line}", file=sys.stderr)
         if not runs and figure.needs_runs:
             raise FigureError("expected at least one run folder, got none")
     except ValidationError as error:

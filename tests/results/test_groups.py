@@ -32,17 +32,17 @@ def test_scenarios_with_names_of_their_own_go_by_them(open_run):
 
 def test_a_number_that_differs_is_the_label(open_run):
     runs = [open_run(channel={"carrier": carrier}) for carrier in ("3.5 GHz", "28 GHz")]
-    assert labels(runs) == ["carrier 3.5 GHz", "carrier 28 GHz"]
+    assert labels(runs) == ["carrier=3.5 GHz", "carrier=28 GHz"]
 
 
-def test_a_kind_that_differs_is_told_by_its_name_alone(open_run):
+def test_a_kind_that_differs_is_told_by_its_name(open_run):
     areas = (
         {"kind": "disc", "radius": "100 m"},
         {"kind": "rectangle", "width": "100 m", "height": "50 m"},
     )
-    assert labels([open_run(area=area) for area in areas]) == ["disc", "rectangle"]
+    assert labels([open_run(area=area) for area in areas]) == ["area=disc", "area=rectangle"]
 
 
 def test_what_differs_in_a_list_of_groups_is_found(open_run):
     runs = [open_run(devices=({"count": count},)) for count in (4, 16)]
-    assert labels(runs) == ["count 4", "count 16"]
+    assert labels(runs) == ["count=4", "count=16"]
