@@ -97,7 +97,9 @@ def main(figure_class: type[Figure], arguments: Sequence[str] | None = None) -> 
     parser = argparse.ArgumentParser(
         prog=name, description=(figure_class.__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="folder of a run or a sweep, or KEY=VALUE")
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help="folder of a run or a sweep, or KEY=VALUE"
+    )
     parser.add_argument("--out", type=Path, help="folder for the files")
     options = parser.parse_args(arguments)
     settings = [word for word in options.runs if "=" in word and not Path(word).exists()]
