@@ -7,7 +7,7 @@ of `payload.outbox`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
-from cosim.learning.adapter import Adapter, Layout
-from cosim.learning.batches import LocalData
+from cosim.learning.adapter import Adapter, Layout, Mask
+from cosim.learning.batches import LocalData, longest
+from cosim.learning.codes import CodeBook, shared_sample
 from cosim.learning.division import divide
 from cosim.learning.errors import LearningError
 from cosim.learning.freezing import Frozen
-from cosim.learning.inference.base import Codes, Inference, Question
+from cosim.learning.inference.base import Inference, Question
 from cosim.learning.learner import Forecast, Learner, LearningSetting
-from cosim.learning.methods._measures import overlap
+from cosim.learning.measuring import Measures, Measuring
+from cosim.learning.methods._measures import effective_rank, overlap
 from cosim.learning.methods.base import (
     Arrival,
     Cohort,
@@ -42,11 +44,9 @@ from cosim.learning.payload.codec import decode
 from cosim.learning.payload.outbox import Outbox
 from cosim.learning.payload.packing import Packing
 from cosim.learning.ranks import pack
+from cosim.learning.starting import given_starts
 from cosim.plugin import kind_of
 from cosim.world.compute.base import Work
-
-# Training examples of a device that its code is measured on.
-_CODE_EXAMPLES = 200
 
 
 class AdapterLearner(Learner):
@@ -83,16 +83,30 @@ class AdapterLearner(Learner):
             LocalData.of(device, part, train) for device, part in enumerate(division.shares)
         ]
 
-        self._codes: Codes | None = None
-        if setting.learning.inference.asks_for_codes:
-            means = {
-                data.device: pool.mean_inputs(data.examples[:_CODE_EXAMPLES]) for data in self._data
-            }
-            self._codes = Codes.of(means)
+        # What the model cannot read is told now, and not in the round that comes to it.
+        pool.num_tokens([longest(examples) for examples in train])
+
+        if self._method.asks_for_ranks:
+            spectra = pool.input_spectra(shared_sample(train))
+            ranks = None if spectra is None else tuple(map(effective_rank, spectra))
+            self._cohort = replace(self._cohort, effective_ranks=ranks)
+
+        if setting.learning.start is not None:
+            folder = Path(setting.learning.start).expanduser()
+            starts = given_starts(
+                folder, self._method, layout, pool.head_start, setting.num_devices
+            )
+            self._cohort = replace(self._cohort, starts=starts)
 
         self._states = [
             self._method.start(self._cohort, device) for device in range(setting.num_devices)
         ]
+        self._measuring = Measuring(self._method, self._cohort)
+        self._codes: CodeBook | None = None
+        if setting.learning.inference.asks_for_codes:
+            vectors = [state.vector for state in self._states]
+            own = [data.examples for data in self._data]
+            self._codes = CodeBook.measured(pool, layout, vectors, own, train)
         self._num_seen = [0] * setting.num_devices  # examples gone through, for the order of epochs
         self._num_steps = [0] * setting.num_devices  # steps made, for the learning rate
         self._optimisers: dict[int, OptimiserState] = {}  # of devices that keep theirs
@@ -148,8 +162,7 @@ class AdapterLearner(Learner):
     def _job(self, device: int, round: int) -> TrainingJob:
         state, local = self._states[device], self._setting.local[device]
         steps = self._method.steps(state, local.steps)
-        adapter, trainable = self._method.training(self._cohort, state)
-        trainable = self._frozen[local.freeze].thawed(adapter.layout, trainable)
+        adapter, trainable = self._training(device)
         return TrainingJob(
             device=device,
             round=round,
@@ -165,6 +178,12 @@ class AdapterLearner(Learner):
             lr_factors=local.schedule.factors(self._num_steps[device], steps),
             optimiser=self._optimiser(device, adapter.layout),
         )
+
+    def _training(self, device: int) -> tuple[Adapter, Mask]:
+        """Return what the device's next training starts from, and what it may move."""
+        adapter, trainable = self._method.training(self._cohort, self._states[device])
+        freeze = self._setting.local[device].freeze
+        return adapter, self._frozen[freeze].thawed(adapter.layout, trainable)
 
     def _optimiser(self, device: int, layout: Layout) -> OptimiserState | None:
         """Return where the device's optimiser goes on from; None if it starts anew each time."""
@@ -220,11 +239,15 @@ class AdapterLearner(Learner):
     ) -> Payload | None:
         update = self._method.update(self._cohort, self._states[device], round)
         updates = () if update is None else (update,)
-        return self._outbox.payload("update", device, (dst, *also), round, updates)
+        if update is not None:
+            self._measuring.sent(device, update.coordinates)
+        drawn = self._method.draws_coordinates
+        return self._payload("update", device, (dst, *also), round, updates, drawn)
 
     def exchange_payload(self, device: int, dst: int, round: int) -> Payload | None:
         updates = self._method.exchange(self._cohort, self._states[device], round)
-        return self._outbox.payload("exchange", device, (dst,), round, updates)
+        drawn = self._method.draws_coordinates
+        return self._payload("exchange", device, (dst,), round, updates, drawn)
 
     def spread_payload(
         self, device: int, dst: int, round: int, received: Sequence[Delivery]
@@ -237,11 +260,29 @@ class AdapterLearner(Learner):
         known = self._states[device].known
         members = dict.fromkeys(arrival.update.members for arrival in arrivals)
         updates = [known[each] for each in members if each in known]
-        return self._outbox.payload("exchange", device, (dst,), round, updates)
+        return self._payload("exchange", device, (dst,), round, updates)
+
+    def _payload(
+        self,
+        kind: str,
+        src: int,
+        receivers: Sequence[int],
+        round: int,
+        updates: Sequence[Update],
+        drawn: bool = False,
+    ) -> Payload | None:
+        """Return the updates as a payload, with the codes that ride along."""
+        if self._codes is not None:
+            updates = (*updates, *self._codes.riding(src, receivers, round, updates))
+        return self._outbox.payload(kind, src, receivers, round, updates, drawn)
 
     def _update_bits(self, device: int) -> int:
         coordinates = self._method.expected(self._cohort, self._states[device])
-        return self._outbox.expected_bits(device, coordinates, self._states[device].vector)
+        vector, drawn = self._states[device].vector, self._method.draws_coordinates
+        bits = self._outbox.expected_bits(device, coordinates, vector, drawn)
+        if self._codes is not None and not self._codes.has_told(device):
+            bits += self._packing.code_bits(self._codes.length)
+        return bits
 
     # Arrivals
 
@@ -249,7 +290,10 @@ class AdapterLearner(Learner):
         if min(weights, default=0.0) < 0 or math.fsum(weights) > 1 + 1e-9:
             raise ValueError(f"expected weights of at least 0 and of sum at most 1, got {weights}")
         arrivals = self._arrivals(deliveries, weights)
-        self._states[device] = self._method.merge(self._cohort, self._states[device], arrivals)
+        before = self._states[device]
+        self._states[device] = self._method.merge(self._cohort, before, arrivals)
+        if self._measuring.watches:
+            self._measuring.merged(before, arrivals, self._states[device])
 
     def store(self, device: int, deliveries: Sequence[Delivery]) -> None:
         arrivals = self._arrivals(deliveries, [0.0] * len(deliveries))
@@ -262,16 +306,23 @@ class AdapterLearner(Learner):
         return [arrival for pair in ordered for arrival in self._read(*pair)]
 
     def _read(self, delivery: Delivery, weight: float) -> list[Arrival]:
-        payload, size = delivery.payload, self._cohort.layout.size
+        payload, codes = delivery.payload, self._codes
+        size = self._cohort.layout.size if codes is None else codes.end
         sent = decode(payload.body, payload.part_bytes, size, lists=payload.lists)
+        arrived = sent
         if delivery.arrived.all():
             self._outbox.confirm(payload, sent.values())
-            return [Arrival(update, update.coordinates, weight) for update in sent.values()]
-        arrived = decode(payload.body, payload.part_bytes, size, delivery.arrived, payload.lists)
-        return [
-            Arrival(arrived.get(number, _emptied(update)), update.coordinates, weight)
-            for number, update in sent.items()
-        ]
+        else:
+            body, part_bytes = payload.body, payload.part_bytes
+            arrived = decode(body, part_bytes, size, delivery.arrived, payload.lists)
+        arrivals = []
+        for number, update in sent.items():
+            if codes is None or not codes.is_code(update):
+                there = arrived.get(number, _emptied(update))
+                arrivals.append(Arrival(there, update.coordinates, weight))
+            elif number in arrived:
+                codes.take(payload.src, payload.dst, arrived[number])
+        return arrivals
 
     # What it comes to
 
@@ -294,6 +345,14 @@ class AdapterLearner(Learner):
         scope = self._method.scope(self._cohort.layout)
         return overlap([self._states[device].trainable[scope] for device in devices])
 
+    def watch_merges(self, watch: bool) -> None:
+        self._measuring.watches = watch
+
+    def measure(self, clusters: Sequence[Sequence[int]]) -> Mapping[int, Measures]:
+        devices = [device for members in clusters for device in members]
+        next_trainings = {device: self._training(device) for device in devices}
+        return self._measuring.measures(self._states, clusters, next_trainings)
+
     def evaluate(self, devices: Sequence[int]) -> list[Evaluation]:
         """Judge these devices' models on every task, all in one batch."""
         jobs = [job for device in devices for job in self._judging(device)]
@@ -310,7 +369,11 @@ class AdapterLearner(Learner):
         ]
 
     def save(self, folder: Path) -> None:
-        """Write what each device answers with to `folder/device-<number>`."""
+        """Write what each device answers with to `folder/device-<number>`.
+
+        Where it answers with several adapters, by task or by router, that is what the method makes
+        of them as one, as with `inference: by_method`: PEFT has no such mixtures.
+        """
         from cosim.learning import peft_io  # noqa: PLC0415  PEFT is slow to load
 
         model = self._setting.learning.model
@@ -334,12 +397,19 @@ class AdapterLearner(Learner):
             if jobs and not inference.asks_for_task:
                 adapter = jobs[0].adapter
             else:
-                question = Question(task, tasks_of, self._codes)
+                codes = None if self._codes is None else self._codes.known(device)
+                question = Question(task, tasks_of, codes)
                 adapter = inference.answering(self._method, self._cohort, state, question)
             jobs.append(EvaluationJob(adapter, test))
         return jobs
 
     def _answering(self, device: int) -> Adapter:
+        """Return the one adapter that the device answers with; the method's, if there are more."""
+        inference: Inference = self._setting.learning.inference
+        if not inference.asks_for_task:
+            answer = self._judging(device)[0].adapter
+            if isinstance(answer, Adapter):
+                return answer
         return self._method.inference(self._cohort, self._states[device])
 
 

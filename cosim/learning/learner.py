@@ -5,7 +5,7 @@ holds a tensor or an adapter.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
+from cosim.learning.measuring import Measures
 from cosim.rng import Draws
 from cosim.scenario.local import Local
 from cosim.world.compute.base import Work
@@ -128,6 +129,19 @@ class Learner(ABC):
         It is the fraction of coordinates that more than one of them trains, of B where A is
         frozen, and else of the whole adapter.
         """
+
+    def watch_merges(self, watch: bool) -> None:  # noqa: B027  optional, not forgotten
+        """Say whether the merges from now on are to be measured, for `measure`.
+
+        Without a word, they are not, and nothing is noted of what is sent.
+        """
+
+    def measure(self, clusters: Sequence[Sequence[int]]) -> Mapping[int, Measures]:
+        """Return what is measured of the adapters of these clusters' devices; without any, nothing.
+
+        What is kept of earlier rounds is told since the last call.
+        """
+        return {}
 
     @abstractmethod
     def save(self, folder: Path) -> None:

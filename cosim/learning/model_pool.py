@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cosim.learning.adapter import Adapter, Mask, Site, Vector
 from cosim.learning.mixture import Mixture
@@ -165,6 +166,14 @@ class ModelPool(ABC):
         It is the mean over the tokens of what is asked: no padding, and no tokens of choices that
         follow a prompt.
         """
+
+    def input_spectra(self, examples: Sequence[Example]) -> list[NDArray[np.float64]] | None:
+        """Return the eigenvalues of every site's input covariance, of the model without adapters.
+
+        Inputs are of the same tokens as in `mean_inputs`, or of a part of them; of fewer tokens
+        than inputs the smallest eigenvalues may be missing. None where the pool does not say.
+        """
+        return None
 
     @abstractmethod
     def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:

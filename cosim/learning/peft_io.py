@@ -14,8 +14,10 @@ Importing this module loads PEFT and PyTorch.
 """
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from peft import LoraConfig
@@ -30,17 +32,16 @@ from cosim.learning.errors import LearningError
 _PREFIX = "base_model.model."
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _HEAD = "head.safetensors"
-# Settings of PEFT that change what the weights mean, and the values by which they do not.
-_PLAIN = {
-    "peft_type": "LORA",
-    "use_rslora": False,
-    "use_dora": False,
-    "bias": "none",
-    "fan_in_fan_out": False,
-    "modules_to_save": None,
-    "rank_pattern": {},
-    "alpha_pattern": {},
-}
+# Settings of PEFT that do not change what the weights mean once they are trained, or that are read
+# here. All others must be as PEFT has them by default, or empty.
+_FREE = {
+    "auto_mapping", "base_model_name_or_path", "exclude_modules", "inference_mode",
+    "init_lora_weights", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout",
+    "peft_version", "r", "revision", "runtime_config", "target_modules", "task_type", "use_rslora",
+    "eva_config", "megatron_core", "qalora_group_size",
+}  # fmt: skip
+# Ways to initialise that leave the base model as it is; others move a part of it into the adapter.
+_PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 
 
 def save(
@@ -123,13 +124,12 @@ def load(
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     except ValueError as error:
         raise LearningError(f"cannot read {folder / _CONFIG}: {error}") from None
-    for key, plain in _PLAIN.items():
-        if config.get(key, plain) not in (plain, None):
-            raise LearningError(
-                f"{folder / _CONFIG}: expected {key} {plain!r}, got {config[key]!r}; only plain "
-                f"LoRA of one rank can be read"
-            )
-    layout = Layout(tuple(sites), int(config["r"]), head)
+    _check_plain(config, folder / _CONFIG)
+    rank = _number(config, "r", folder / _CONFIG)
+    alpha = _number(config, "lora_alpha", folder / _CONFIG)
+    if rank != int(rank):
+        raise LearningError(f"{folder / _CONFIG}: expected a whole number as r, got {rank:g}")
+    layout = Layout(tuple(sites), int(rank), head)
     vector = np.zeros(layout.size, dtype=np.float32)
     _read(folder / _WEIGHTS, layout, vector)
     if (folder / _HEAD).is_file():
@@ -139,7 +139,39 @@ def load(
                 "and the head that the adapter was trained with"
             )
         vector[layout.part_head] = _read_head(folder / _HEAD, head) - head_start
-    return Adapter(layout, vector, config["lora_alpha"] / layout.rank)
+    scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    return Adapter(layout, vector, scale)
+
+
+def _check_plain(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse settings by which the weights are more, or other, than a product B A for each layer.
+
+    Raises:
+        LearningError: there is such a setting.
+    """
+    if not isinstance(config, Mapping):
+        raise LearningError(f"{path}: expected a mapping of settings, got {type(config).__name__}")
+    plain = vars(LoraConfig()) | {"peft_type": "LORA"}
+    for key, value in config.items():
+        if key not in _FREE and value not in (plain.get(key), None, False, [], {}):
+            raise LearningError(
+                f"{path}: expected {key} {plain.get(key)!r}, got {value!r}; only plain LoRA of one "
+                f"rank can be read"
+            )
+    start = config.get("init_lora_weights")
+    if start not in _PLAIN_STARTS:
+        raise LearningError(
+            f"{path}: expected init_lora_weights of {_PLAIN_STARTS[1:]}, got {start!r}, by which a "
+            f"part of the base model moves into the adapter; convert it to plain LoRA by PEFT's "
+            f"save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+        )
+
+
+def _number(config: Mapping[str, Any], key: str, path: Path) -> float:
+    value = config.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise LearningError(f"{path}: expected a number above 0 as {key}, got {value!r}")
+    return value
 
 
 def _read_head(path: Path, head: Site) -> Vector:
@@ -158,9 +190,20 @@ def _read(path: Path, layout: Layout, vector: Vector) -> None:
     for number, site in enumerate(layout.sites):
         places = layout.a(vector, number), layout.b(vector, number)
         for name, place in zip(_names(site), places, strict=True):
+            if name not in tensors:
+                there = [each.split(".lora_")[0].removeprefix(_PREFIX) for each in tensors]
+                raise LearningError(
+                    f"{path}: expected the tensor {name}, which is missing; besides what has been "
+                    f"found there are adapters of {_named(there)}; let learning.model.targets and "
+                    f"blocks name the layers that the adapter has"
+                )
             _take(tensors, name, place, path)
     if tensors:
-        raise LearningError(f"{path}: the model has no layer for the tensor {min(tensors)}")
+        raise LearningError(
+            f"{path}: the model has no layer for the tensor {min(tensors)}; expected adapters of "
+            f"{_named([site.name for site in layout.sites])}, as learning.model.targets and blocks "
+            f"say"
+        )
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -181,6 +224,12 @@ def _take(tensors: dict[str, Tensor], name: str, place: Vector, path: Path) -> N
     if not np.isfinite(tensor).all():
         raise LearningError(f"{path}: expected finite numbers, got NaN or infinity in {name}")
     place[...] = tensor
+
+
+def _named(layers: Iterable[str]) -> str:
+    """Return the last parts of layers' names, for a message."""
+    last = sorted({name.rpartition(".")[2] for name in layers})
+    return ", ".join(last) if last else "no layers"
 
 
 def _names(site: Site) -> tuple[str, str]:

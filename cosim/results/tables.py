@@ -121,6 +121,41 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         density=_FLOAT,
         energy_j=_FLOAT,
     ),
+    # One row per evaluation instant and device, if `record.measures` is on. What a device's adapter
+    # is to others is within its cluster; `cosim.learning.measuring` says how each is measured. What
+    # does not exist is NaN: a pair of one device alone, a merge before the first, an adapter
+    # without a model.
+    "measures": _schema(
+        round=_INT,  # rounds that are over; 0 before the first
+        t_s=_FLOAT,
+        device=_INT,
+        cluster=_INT,  # in the plan in force; -1 without one
+        num_devices=_INT,  # in the cluster, itself counted
+        collision_predicted=_FLOAT,  # P1 (16), of the plan's densities
+        collision_rate=_FLOAT,  # coordinates that more than one device of the cluster trains
+        product_collision=_FLOAT,  # entries of B A that are large at more than one of them
+        orthogonality=_FLOAT,  # ||A_i^T A_j|| / ||A_i^T A_i||, mean over the others
+        num_merged=_INT,  # devices whose training its last merge brought together; 0 if unknown
+        aggregation_gap=_FLOAT,  # of its last merge: relative to the weighted sum of the products
+        covariance_term=_FLOAT,  # of its last merge: what averaging A and B apart would change
+        kept_cosine=_FLOAT,  # of its product now and at the evaluation before
+        kept_fraction=_FLOAT,  # of the product at the evaluation before, along its direction
+        forgetting=_FLOAT,  # accuracy below its best so far, mean over tasks
+        flops=_FLOAT,  # of the trainings that ended since the evaluation before
+        bits_sent=_FLOAT,  # on the air since then, of transfers that ended
+    ),
+    # With `record.measures`, one row per evaluation instant, device and adapted layer: what part of
+    # its A and B the next training may move, and the last update held (NaN before the first).
+    "layers": _schema(
+        round=_INT,
+        t_s=_FLOAT,
+        device=_INT,
+        layer=_TEXT,
+        trained_a=_FLOAT,
+        trained_b=_FLOAT,
+        sent_a=_FLOAT,
+        sent_b=_FLOAT,
+    ),
     "positions": _schema(t_s=_FLOAT, device=_INT, x_m=_FLOAT, y_m=_FLOAT),
     "events": _schema(t_s=_FLOAT, kind=_TEXT, device=_INT, detail=_TEXT),
 }

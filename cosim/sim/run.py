@@ -37,7 +37,8 @@ _MOST_ROUNDS_AT_ONCE = 1000  # after which a run of some duration will not get t
 
 def _rounds(sim: Simulation, protocol: Protocol) -> Generator[simpy.Event, object, None]:
     """The loop. World and channels move by themselves: they are functions of time."""
-    sim.evaluate(round=0)
+    with _bad_input():  # examples that the model cannot be asked
+        sim.evaluate(round=0)
     last_s, num_still = -math.inf, 0
     for round in itertools.count(1):
         yield from protocol.until_next_round(sim)
@@ -95,7 +96,8 @@ def simulate(
 
     Raises:
         cosim.results.run_folder.RunExists: this scenario has a finished run in `out_dir`.
-        InputError: the model or its data cannot be used; no folder is left.
+        InputError: the model or its data cannot be used, as far as can be told before the first
+            event; no folder is left.
         LearningError: a loss is not finite, or the memory is used up.
         KeyboardInterrupt: the user stopped it. In these two cases the folder holds the tables up
             to that instant, and its manifest says what happened.

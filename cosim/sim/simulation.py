@@ -19,6 +19,7 @@ from cosim.results.tables import Recorder
 from cosim.rng import Draws
 from cosim.scenario.tree import DeviceGroup, Scenario
 from cosim.sim.energy import USES, EnergyMeter
+from cosim.sim.measures import MeasureBooks
 from cosim.sim.network import Network
 from cosim.sim.observer import Observer, RoundRecord
 from cosim.sim.records import FlowRecord, PacketRecord
@@ -75,6 +76,7 @@ class Simulation:
         self.inbox: list[list[Delivery]] = [[] for _ in self.groups]
         self.training: set[int] = set()
         self.books = RoundBooks(0, 0.0, 0.0, open=False)
+        self._measures = MeasureBooks(len(self.groups)) if scenario.record.measures else None
         self._evaluated_s, self._evaluated_round = -math.inf, -1
         self._left = [self.env.event() for _ in self.groups]
         self.energy = EnergyMeter(
@@ -243,6 +245,8 @@ class Simulation:
     def open_books(self, round: int) -> None:
         """Begin to sum up a round."""
         self.books = RoundBooks(round, self.now_s, self.energy.total_j())
+        if self._measures is not None:
+            self.learner.watch_merges(self._may_be_evaluated(round))
 
     def close_books(self) -> None:
         """Record the round that has ended."""
@@ -289,6 +293,11 @@ class Simulation:
         assert every.time_s is not None
         return self.now_s - self._evaluated_s >= every.time_s
 
+    def _may_be_evaluated(self, round: int) -> bool:
+        """Return whether there may be an evaluation at the end of a round that begins."""
+        every, last = self.scenario.evaluate.every, self.scenario.duration.rounds
+        return every.rounds is None or last is None or round == last or round % every.rounds == 0
+
     @property
     def is_evaluated(self) -> bool:
         """Whether the devices' models are as they were last judged."""
@@ -301,6 +310,11 @@ class Simulation:
         for score in scores:
             self.recorder.add("evaluations", round=round, t_s=self.now_s, **vars(score))
         self.observer.on_evaluation(self.now_s, round, scores)
+        if self._measures is not None:
+            plan = self.replanner.plan if self.replanner.num_plans else None
+            measured = self._measures.take(self.learner, self.alive_devices(), plan, scores)
+            for table, columns in measured.items():
+                self.recorder.extend(table, round=round, t_s=self.now_s, **columns)
 
     def _measured_collision_rate(self, plan: Plan) -> float:
         clusters = (plan.members(cluster).tolist() for cluster in range(plan.num_clusters))
@@ -309,6 +323,8 @@ class Simulation:
 
     def _record_training(self, report: TrainingReport, start_s: float, power_w: float) -> None:
         self.books.losses.append(report.loss)
+        if self._measures is not None:
+            self._measures.flops[report.device] += report.flops
         self.recorder.add(
             "trainings",
             start_s=start_s,
@@ -322,6 +338,8 @@ class Simulation:
         if flow.kind == BACKGROUND:
             return
         self.books.bits_sent += flow.air_bits
+        if self._measures is not None:
+            self._measures.bits_sent[flow.src] += flow.air_bits
         self.books.bits_delivered += flow.delivered_bits
         self.books.num_lost_packets += flow.num_lost
 

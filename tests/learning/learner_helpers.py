@@ -75,6 +75,9 @@ class FakePool(ModelPool):
     def mean_inputs(self, examples):
         return [np.full(site.d_in, len(examples), np.float32) for site in SITES]
 
+    def input_spectra(self, examples):
+        return [np.ones(site.d_in) for site in SITES]
+
     def num_tokens(self, batches):
         return sum(len(example.prompt) for batch in batches for example in batch)
 

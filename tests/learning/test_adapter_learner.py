@@ -3,17 +3,34 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from learner_helpers import SEGMENT, SITES, FakeTask, delivered, learner, setting, train
+from learner_helpers import (
+    SEGMENT,
+    SITES,
+    FakePool,
+    FakeTask,
+    delivered,
+    learner,
+    setting,
+    train,
+)
+from method_helpers import full
 from peft import PeftModel
 from pool_helpers import Loaded, save_model
 from transformers import AutoModelForCausalLM
 
 from cosim.learning.adapter import Layout
+from cosim.learning.adapter_learner import AdapterLearner
 from cosim.learning.errors import LearningError
+from cosim.learning.inference.arrow import Arrow
+from cosim.learning.inference.by_method import ByMethod
+from cosim.learning.inference.linear import Linear
+from cosim.learning.inference.oracle import Oracle
+from cosim.learning.inference.sum import Sum
 from cosim.learning.methods.lora import Lora
 from cosim.learning.methods.lori import Lori
 from cosim.learning.methods.sparse_orthogonal import SparseOrthogonal
 from cosim.learning.payload.codec import chunks, decode
+from cosim.learning.peft_io import load
 from cosim.learning.pool.stacked import Stacked
 
 LAYOUT = Layout(SITES, rank=2)
@@ -453,6 +470,27 @@ def test_a_real_model_learns_and_is_saved(tmp_path):
     model = AutoModelForCausalLM.from_pretrained(folder)
     loaded = PeftModel.from_pretrained(model, tmp_path / "adapters" / "device-1")
     assert loaded.peft_config["default"].r == 4
+
+
+@pytest.mark.parametrize("inference", [Sum(), Linear(), ByMethod(), Oracle(), Arrow()])
+def test_what_is_saved_is_what_the_device_answers_with_if_that_is_one(inference, tmp_path):
+    """By task, or by a router, it is what the method makes of all; others are saved as they are."""
+    asked = setting(SparseOrthogonal(rank=2, warmup_steps=2, alpha="normalised"), 2)
+    learning = asked.learning.model_copy(update={"inference": inference})
+    pool = FakePool()
+    subject = AdapterLearner(replace(asked, learning=learning), pool)
+    train(subject, range(2), 0)
+    subject.merge(1, [delivered(subject.update_payload(0, 1, 0))], [0.5])
+    subject.save(tmp_path)
+    saved = load(tmp_path / "device-1", SITES)
+    answer = subject._method.inference(subject._cohort, subject._states[1])
+    if isinstance(inference, Sum | Linear):
+        answer = subject._judging(1)[0].adapter
+    for one, other in zip(full(saved), full(answer), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    mean = full(subject._method.inference(subject._cohort, subject._states[1]))
+    alike = all(np.allclose(x, y, atol=1e-4) for x, y in zip(full(saved), mean, strict=True))
+    assert alike is not isinstance(inference, Sum | Linear)  # which weigh A and B otherwise
 
 
 def test_a_multicast_can_be_read_by_a_receiver_that_does_not_hold_the_mask():

@@ -118,13 +118,43 @@ def test_a_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("use_dora", True), ("use_rslora", True), ("peft_type", "IA3"), ("rank_pattern", {"q": 4})],
+    [
+        ("use_dora", True),
+        ("peft_type", "IA3"),
+        ("rank_pattern", {"q": 4}),
+        ("alpha_pattern", {"q": 4}),
+        ("bias", "all"),
+        ("lora_bias", True),
+        ("modules_to_save", ["score"]),
+        ("fan_in_fan_out", True),
+        ("layer_replication", [[0, 2]]),
+        ("target_parameters", ["experts.down_proj"]),
+        ("trainable_token_indices", [3]),
+        ("init_lora_weights", "pissa"),
+        ("a_setting_of_tomorrow", True),
+    ],
 )
 def test_other_than_plain_lora_is_refused(tmp_path, key, value):
     sites = small(tmp_path)
     path = tmp_path / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     with pytest.raises(LearningError, match=f"expected {key}"):
+        load(tmp_path, sites)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "expected a mapping of settings, got list"),
+        ('{"r": "8", "lora_alpha": 1}', "expected a number above 0 as r, got '8'"),
+        ('{"r": 1.5, "lora_alpha": 1}', "expected a whole number as r, got 1.5"),
+        ('{"r": 1}', "expected a number above 0 as lora_alpha, got None"),
+    ],
+)
+def test_settings_that_are_none_are_refused(text, message, tmp_path):
+    sites = small(tmp_path)
+    (tmp_path / "adapter_config.json").write_text(text)
+    with pytest.raises(LearningError, match=message):
         load(tmp_path, sites)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from plot_helpers import drawn, legend_of
 
+from cosim.results.figure import FigureError
 from cosim.results.run import Run
 from cosim.results.statistics import mean_interval
 
@@ -27,8 +28,8 @@ def test_accuracy_of_seeds_is_their_mean_with_an_interval(seeds, capsys):
     drawing = drawn("accuracy_vs_time", seeds)
     assert capsys.readouterr().err == ""
     data = drawing.data
-    assert set(data["experiment"]) == {"range 500 m", "range 900 m"}
-    curve = data[(data["experiment"] == "range 500 m") & (data["tasks"] == "own")]
+    assert set(data["experiment"]) == {"range=500 m", "range=900 m"}
+    curve = data[(data["experiment"] == "range=500 m") & (data["tasks"] == "own")]
     three = [run.evaluations.query("own").groupby("t_s")["accuracy"].mean() for run in seeds[:3]]
     # Drawn where all seeds have values, and nowhere else.
     assert curve["t_s"].iloc[-1] == min(means.index[-1] for means in three)
@@ -81,8 +82,8 @@ def test_the_legend_of_the_delays_is_outside_the_axes(run):
 def test_experiments_pool_their_seeds(seeds):
     data = drawn("delay_cdf", seeds).data
     counts = data.groupby("curve")["num_transfers"].first()
-    assert counts["range 500 m"] == sum(len(run.flows) for run in seeds[:3])
-    assert counts["range 900 m"] == sum(len(run.flows) for run in seeds[3:])
+    assert counts["range=500 m"] == sum(len(run.flows) for run in seeds[:3])
+    assert counts["range=900 m"] == sum(len(run.flows) for run in seeds[3:])
 
 
 def test_delay_axis_is_as_asked_for(run):
@@ -159,3 +160,33 @@ def test_channel_trace_takes_the_first_link_by_default(run):
     data = drawn("channel_trace", [run]).data
     first = run.links.iloc[0]
     assert (set(data["src"]), set(data["dst"])) == ({first["src"]}, {first["dst"]})
+
+
+def test_measures_are_means_over_devices_and_seeds(run, seeds):
+    data = drawn("measures_vs_round", [run]).data
+    for name, curve in data.groupby("measure"):
+        means = run.measures.dropna(subset=[name]).query("round > 0").groupby("round")[name].mean()
+        np.testing.assert_array_equal(curve["round"], means.index)
+        np.testing.assert_allclose(curve["mean"].astype(float), means)
+        assert curve["half_width"].isna().all()
+    drawing = drawn("measures_vs_round", seeds, measures=("kept_cosine", "aggregation_gap"))
+    assert len(drawing.canvas.axes) == 2
+    assert [text.partition(" (")[2] for text in legend_of(drawing)] == [
+        "3 seeds, 95 %)",
+        "2 seeds, 95 %)",
+    ]
+    (row,) = drawing.data.query(
+        "measure == 'aggregation_gap' and round == 2 and experiment == 'range=500 m'"
+    ).to_dict("records")
+    three = [run.measures.query("round == 2")["aggregation_gap"].mean() for run in seeds[:3]]
+    np.testing.assert_allclose([row["mean"], row["half_width"]], mean_interval(three), atol=1e-12)
+
+
+def test_a_measure_that_no_run_has_has_no_panel(run):
+    bare = Run(run.path)
+    bare.measures = bare.measures.assign(covariance_term=np.nan, aggregation_gap=np.inf)
+    drawing = drawn("measures_vs_round", [bare])
+    assert {"covariance_term", "aggregation_gap"}.isdisjoint(drawing.data["measure"])
+    assert [axes.axison for axes in drawing.canvas.axes] == [True] * 4 + [False] * 2
+    with pytest.raises(FigureError, match="no run has covariance_term; they need a pool"):
+        drawn("measures_vs_round", [bare], measures=("covariance_term",))

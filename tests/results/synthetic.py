@@ -257,3 +257,38 @@ class _Maker:
                     accuracy=accuracy,
                     loss=1.0 - accuracy,
                 )
+            self.recorder.add("measures", **self._measured(round, device))
+            self.recorder.add(
+                "layers",
+                round=round,
+                t_s=self.t_s,
+                device=device,
+                layer="layers.0.q_proj",
+                trained_a=0.0,
+                trained_b=0.1 if round else 1.0,
+                sent_a=0.0,
+                sent_b=0.1 if round else np.nan,
+            )
+
+    def _measured(self, round, device):
+        members = int(np.sum(self.cluster == self.cluster[device])) if round else 1
+        paired = members > 1
+        return {
+            "round": round,
+            "t_s": self.t_s,
+            "device": device,
+            "cluster": int(self.cluster[device]) if round else -1,
+            "num_devices": members,
+            "collision_predicted": 0.01 * (members - 1),
+            "collision_rate": 0.011 * (members - 1),
+            "product_collision": 0.02 * members if paired else np.nan,
+            "orthogonality": 0.2 + 0.01 * device if paired else np.nan,
+            "num_merged": members,
+            "aggregation_gap": 0.3 + 0.01 * round if paired else np.nan,
+            "covariance_term": 0.1 * round if paired else np.nan,
+            "kept_cosine": 1.0 - 0.5 / round if round else np.nan,
+            "kept_fraction": 1.0 + 0.2 / round if round else np.nan,
+            "forgetting": 0.001 * round,
+            "flops": 2e12,
+            "bits_sent": 1e6,
+        }

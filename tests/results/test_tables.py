@@ -23,6 +23,10 @@ def test_tables_have_the_columns_that_other_tools_rely_on():
         "energy": "t_s device transmit_j receive_j compute_j idle_j left_j",
         "positions": "t_s device x_m y_m",
         "events": "t_s kind device detail",
+        "measures": "round t_s device cluster collision_predicted collision_rate product_collision "
+        "orthogonality aggregation_gap covariance_term kept_cosine kept_fraction forgetting flops "
+        "bits_sent",
+        "layers": "round t_s device layer trained_a trained_b sent_a sent_b",
     }
     assert promised.keys() == SCHEMAS.keys()
     for name, columns in promised.items():

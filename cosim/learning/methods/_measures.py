@@ -7,13 +7,18 @@ The rate at which random masks collide, P1 (16), is `cosim.planning.collision.co
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cosim.learning.adapter import Adapter, Layout, Mask, Vector, concatenate
+from cosim.learning.adapter import Adapter, Layout, Mask, Vector
+from cosim.learning.methods.base import Coordinates
+
+Matrix = NDArray[np.float64]
+
+_SINGLE = 2**18  # multiplications up to which OpenBLAS multiplies in one thread
 
 
 def overlap(masks: Sequence[Mask]) -> float:
@@ -27,30 +32,46 @@ def overlap(masks: Sequence[Mask]) -> float:
     return float(np.mean(np.sum(masks, axis=0, dtype=np.int32) > 1))
 
 
-def gram_ratio(layout: Layout, a_i: Vector, a_j: Vector) -> float:
+def gram_ratios(layout: Layout, vectors: Sequence[Vector]) -> NDArray[np.float64]:
     """Return ||A_i^T A_j||_F / ||A_i^T A_i||_F over all sites: 0 if orthogonal, 1 if equal.
 
     Args:
         layout: where each site's A is.
-        a_i: flat A of one device, [size_a] or a whole vector.
-        a_j: flat A of another device, likewise.
+        vectors: flat A of M devices, [size_a] or whole vectors.
+
+    Returns:
+        [M, M], row i for device i; NaN where A_i is zero.
     """
-    cross = own = 0.0
+    count, rank = len(vectors), layout.rank
+    squares = np.zeros((count, count))
     for site in range(len(layout.sites)):
-        rows_i, rows_j = layout.a(a_i, site), layout.a(a_j, site)
-        cross += float(np.sum(np.square(rows_i @ rows_j.T, dtype=np.float64)))
-        own += float(np.sum(np.square(rows_i @ rows_i.T, dtype=np.float64)))
-    return math.sqrt(cross / own)
+        rows = np.concatenate([layout.a(vector, site) for vector in vectors]).astype(np.float64)
+        blocks = np.square(rows @ rows.T).reshape(count, rank, count, rank)
+        squares += blocks.sum(axis=(1, 3))
+    own = np.diag(squares)[:, None]
+    ratios = np.full((count, count), math.nan)
+    np.divide(squares, own, out=ratios, where=own > 0)
+    np.sqrt(ratios, out=ratios)
+    return ratios
 
 
-def layer_densities(layout: Layout, mask: Mask) -> NDArray[np.float64]:
-    """Return the fraction of each layer's B that a mask holds, [num sites].
+def layer_shares(
+    layout: Layout, coordinates: Coordinates, whole: Layout
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what fraction of each layer's A, and of its B, some coordinates are, [num sites].
 
     Args:
-        layout: where each layer's B is.
-        mask: [layout.size].
+        layout: that the coordinates are of, ascending.
+        coordinates: at most as many of each layer as `whole` has.
+        whole: of the same sites and maybe fewer ranks; what fractions are of.
     """
-    return np.array([np.mean(mask[where]) for where in layout.slices_b])
+    counts = []
+    for slices in (layout.slices_a, layout.slices_b):
+        edges = [slices[0].start, *(each.stop for each in slices)]
+        counts.append(np.diff(np.searchsorted(coordinates, edges)))
+    sizes_a = [whole.rank * site.d_in for site in whole.sites]
+    sizes_b = [whole.rank * site.d_out for site in whole.sites]
+    return counts[0] / np.array(sizes_a), counts[1] / np.array(sizes_b)
 
 
 def effective_rank(spectrum: ArrayLike) -> float:
@@ -68,57 +89,64 @@ def effective_rank(spectrum: ArrayLike) -> float:
     return float(np.exp(-np.sum(p * np.log(p))))
 
 
-def inner(x: Adapter, y: Adapter) -> float:
-    """Return the sum over sites of <s_x B_x A_x, s_y B_y A_y>, of any two ranks."""
-    total = 0.0
-    for site in range(len(x.layout.sites)):
-        a_x, b_x = _factors(x, site)
-        a_y, b_y = _factors(y, site)
-        total += float(np.sum((b_x.T @ b_y) * (a_x @ a_y.T)))
-    return x.scale * y.scale * total
+@dataclass(frozen=True)
+class MergeLoss:
+    """What a merge of products P_j = s_j B_j A_j with weights w_j changed, over all sites.
 
-
-def norm(x: Adapter) -> float:
-    """Return the Frobenius norm of the products of all sites together."""
-    return math.sqrt(max(inner(x, x), 0.0))
-
-
-def covariance_term(layout: Layout, vectors: Sequence[Vector]) -> float:
-    """Return ||mean(B_i A_i) - mean(B_i) mean(A_i)||_F^2 over all sites (P3, without the scale).
-
-    It is what averaging the factors apart changes, relative to averaging the products.
-
-    Args:
-        layout: of all vectors.
-        vectors: at least one.
+    Attributes:
+        gap: ||merged - sum_j w_j P_j||_F / ||sum_j w_j P_j||_F; 0 for a method whose aggregation is
+            exact, but for rounding: float32 factors leave some 1e-7. If the sum is zero, it is 0
+            where the merged product is too, and else infinite.
+        covariance_term: ||mean(B_j A_j) - mean(B_j) mean(A_j)||_F^2, means by weight (P3, without
+            the scale): what averaging A and B apart changes, relative to averaging products,
+            whether the method does so or not. Of parts that have the first one's rank.
     """
-    mean = np.mean(np.stack(vectors).astype(np.float64), axis=0)
-    total = 0.0
-    for site in range(len(layout.sites)):
-        # mean(B A) - mean(B) mean(A) is the covariance: the mean of both less their means.
-        parts = [_factors(Adapter(layout, vector - mean, 1.0), site) for vector in vectors]
-        a = np.concatenate([a for a, _ in parts])
-        b = np.concatenate([b for _, b in parts], axis=1) / len(vectors)
-        total += float(np.sum((b.T @ b) * (a @ a.T)))
-    return max(total, 0.0)
+
+    gap: float
+    covariance_term: float
 
 
-def aggregation_gap(merged: Adapter, parts: Sequence[tuple[Adapter, float]]) -> float:
-    """Return ||merged - sum_j w_j P_j||_F / ||sum_j w_j P_j||_F of products P_j = s_j B_j A_j.
-
-    It is 0 for a method whose aggregation is exact, but for rounding: float32 factors leave some
-    1e-7. If the sum is zero, it is 0 where the merged product is too, and else infinite.
+def merge_loss(merged: Adapter, parts: Sequence[tuple[Adapter, float]]) -> MergeLoss:
+    """Return what a merge lost.
 
     Args:
         merged: what a device has after aggregating.
-        parts: what was aggregated, with weights; at least one.
+        parts: what was aggregated, with weights of at least 0; at least one.
     """
-    mean = concatenate(parts)
-    wanted = norm(mean)
-    apart = norm(concatenate([(merged, 1.0), (mean, -1.0)]))
-    if wanted == 0:
-        return 0.0 if apart == 0 else math.inf
-    return apart / wanted
+    adapters = [merged, *(adapter for adapter, _ in parts)]
+    signs = np.array([1.0, *(-weight for _, weight in parts)])
+    apart = wanted = covariance = 0.0
+    rank = parts[0][0].layout.rank
+    alike = np.array([i for i, (each, _) in enumerate(parts, 1) if each.layout.rank == rank])
+    weights = -signs[alike]
+    weights = weights / weights.sum() if weights.any() else np.full(len(alike), 1 / len(alike))
+    ends = np.cumsum([each.layout.rank for each in adapters])
+    ranks = np.concatenate([np.arange(ends[i] - rank, ends[i]) for i in alike])
+    factors = np.repeat(signs, [each.layout.rank for each in adapters])
+    factors *= np.repeat([each.scale for each in adapters], [each.layout.rank for each in adapters])
+    of_parts = np.where(np.arange(len(factors)) < merged.layout.rank, 0.0, factors)
+    for gram_a, gram_b in _grams(adapters):
+        both = gram_a * gram_b
+        apart += float(factors @ both @ factors)
+        wanted += float(of_parts @ both @ of_parts)
+        # mean(B A) - mean(B) mean(A) is the covariance: the mean of both less their means.
+        centred_a, centred_b = (
+            _centred(gram[np.ix_(ranks, ranks)], weights) for gram in (gram_a, gram_b)
+        )
+        each = np.repeat(weights, rank)
+        covariance += float(each @ (centred_a * centred_b) @ each)
+    apart, wanted = math.sqrt(max(apart, 0.0)), math.sqrt(max(wanted, 0.0))
+    gap = apart / wanted if wanted else (0.0 if apart == 0 else math.inf)
+    return MergeLoss(gap, max(covariance, 0.0))
+
+
+def _centred(gram: Matrix, weights: NDArray[np.float64]) -> Matrix:
+    """Return the Gram matrix of M blocks of vectors, each less the blocks' weighted mean."""
+    count = len(weights)
+    rank = len(gram) // count
+    less_mean = np.kron(np.eye(count) - weights, np.eye(rank))
+    centred: Matrix = less_mean @ gram @ less_mean.T
+    return centred
 
 
 @dataclass(frozen=True)
@@ -136,9 +164,15 @@ class Kept:
 
 def knowledge_kept(earlier: Adapter, later: Adapter) -> Kept:
     """Return what is left of one round's product in a later one's."""
-    size, product = norm(earlier), inner(earlier, later)
-    both = size * norm(later)
-    return Kept(product / both if both else math.nan, product / size**2 if size else math.nan)
+    cut = earlier.layout.rank
+    sums = np.zeros(3)  # <earlier, earlier>, <earlier, later>, <later, later>
+    for gram_a, gram_b in _grams([earlier, later]):
+        both = gram_a * gram_b
+        sums += both[:cut, :cut].sum(), both[:cut, cut:].sum(), both[cut:, cut:].sum()
+    size, other = (math.sqrt(max(each, 0.0)) for each in (sums[0], sums[2]))
+    cosine = sums[1] / (size * other) if size * other else math.nan
+    scale = later.scale / earlier.scale
+    return Kept(float(cosine), float(scale * sums[1] / sums[0]) if size else math.nan)
 
 
 def forgetting(accuracy: ArrayLike) -> NDArray[np.float64]:
@@ -155,7 +189,28 @@ def forgetting(accuracy: ArrayLike) -> NDArray[np.float64]:
     return below
 
 
-def _factors(x: Adapter, site: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a site's A [r, d_in] and B [d_out, r] in float64."""
-    a, b = x.layout.a(x.vector, site), x.layout.b(x.vector, site)
-    return a.astype(np.float64), b.astype(np.float64)
+def _grams(adapters: Sequence[Adapter]) -> Iterator[tuple[Matrix, Matrix]]:
+    """Yield A A^T and B^T B of every site, of the factors of all adapters stacked, [R, R] each."""
+    for site in range(len(adapters[0].layout.sites)):
+        a = np.concatenate([x.layout.a(x.vector, site) for x in adapters])
+        b = np.concatenate([x.layout.b(x.vector, site).T for x in adapters])
+        yield _gram(a.astype(np.float64)), _gram(b.astype(np.float64))
+
+
+def _gram(rows: Matrix) -> Matrix:
+    """Return X X^T of X [R, d], [R, R].
+
+    A few columns at a time where R is small: for products as small as these OpenBLAS would wake
+    threads, which on a busy machine takes ten times as long as the product (measured).
+    """
+    count, length = rows.shape
+    at_once = _SINGLE // count**2
+    gram: Matrix
+    if not 32 <= at_once < length:
+        gram = rows @ rows.T
+        return gram
+    gram = np.zeros((count, count))
+    for start in range(0, length, at_once):
+        part = rows[:, start : start + at_once]
+        gram += part @ part.T
+    return gram

@@ -43,7 +43,9 @@ class ProductL1(Penalty):
         return self.weight * scale * (both - 0.5 * both.detach())
 
 
-def product_collision(adapters: Sequence[Adapter], threshold: float) -> float:
+def product_collision(
+    adapters: Sequence[Adapter], threshold: float, max_rows: int | None = None
+) -> float:
     """Return the fraction of entries of scale B A that are large in more than one adapter.
 
     It is N-LoRA's parameter collision, for as many adapters as there are; an entry is large where
@@ -52,15 +54,23 @@ def product_collision(adapters: Sequence[Adapter], threshold: float) -> float:
     Args:
         adapters: over the same sites; their ranks may differ.
         threshold: at least 0.
+        max_rows: rows of each layer's product that are looked at, evenly spread; None for all. Each
+            layer counts by its size all the same.
     """
-    collided = total = 0
+    collided = total = 0.0
     for number, site in enumerate(adapters[0].layout.sites):
-        rows = max(1, _ENTRIES // site.d_in)
-        for start in range(0, site.d_out, rows):
-            large = np.zeros((min(rows, site.d_out - start), site.d_in), dtype=np.int32)
+        looked = np.arange(site.d_out)
+        if max_rows is not None and site.d_out > max_rows:
+            looked = np.arange(max_rows) * site.d_out // max_rows
+        at_once = max(1, _ENTRIES // site.d_in)
+        hits = 0
+        for start in range(0, len(looked), at_once):
+            rows = looked[start : start + at_once]
+            large = np.zeros((len(rows), site.d_in), dtype=np.int32)
             for each in adapters:
                 a, b = each.layout.a(each.vector, number), each.layout.b(each.vector, number)
-                large += np.abs(each.scale * (b[start : start + rows] @ a)) > threshold
-            collided += int(np.count_nonzero(large > 1))
-            total += large.size
+                large += np.abs(b[rows] @ a) > threshold / each.scale
+            hits += int(np.count_nonzero(large > 1))
+        collided += hits * site.d_out / len(looked)
+        total += site.d_out * site.d_in
     return collided / total

@@ -20,6 +20,7 @@ from cosim.plugin import Plugin
 from cosim.rng import Draws
 
 Members = tuple[int, ...]
+Parts = tuple[tuple[Adapter, float], ...]  # adapters with weights
 Coordinates = NDArray[np.int64]
 
 
@@ -30,12 +31,16 @@ class Cohort:
     Attributes:
         effective_ranks: of the covariance of each site's inputs in the base model, [num sites];
             None where nobody has measured them.
+        starts: the vector that each device is given to start with, [layout.size] each; empty where
+            they draw theirs.
     """
 
     draws: Draws
     layout: Layout
     num_devices: int
     effective_ranks: tuple[float, ...] | None = None
+    # Nothing that is drawn depends on it.
+    starts: tuple[Vector, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -166,14 +171,38 @@ class Method(Plugin):
     starts_anew: ClassVar[bool] = False
     # Whether adapters that devices answer with may have more ranks than `rank`.
     grows_rank: ClassVar[bool] = False
+    # Whether anybody can draw the coordinates of a device's own updates and exchanges from the
+    # device's number and the round, so that they need not be sent.
+    draws_coordinates: ClassVar[bool] = False
 
     rank: Annotated[int, Field(ge=1, le=1024)] = 8
     scale: Annotated[float, Field(gt=0)] = 2.0
 
     @property
+    def asks_for_ranks(self) -> bool:
+        """Whether the cohort must know the effective ranks of the sites' inputs."""
+        return False
+
+    @property
     def has_drawn_a(self) -> bool:
         """Whether the A of every expert is frozen, and anybody can draw it from its address."""
         return False
+
+    def start_misfit(self) -> str | None:
+        """Return why devices cannot start from adapters they are given, and what would do.
+
+        None if they can: `start` then takes them from `Cohort.starts`.
+        """
+        return (
+            "expected a method whose devices start from adapters that they are given, got one that "
+            "draws their start; use lora, ilora, ffa_lora or another that averages, or merge the "
+            "adapter into the base model (PEFT: merge_and_unload, save_pretrained) and name that "
+            "as learning.model.source"
+        )
+
+    def start_in_common(self, layout: Layout) -> slice:
+        """Return the coordinates in which given starts must agree, as nobody ever sends them."""
+        return slice(0, 0)
 
     @abstractmethod
     def scope(self, layout: Layout) -> slice:
@@ -233,6 +262,26 @@ class Method(Plugin):
         did not arrive counts as the device's own value. `members` becomes the device and those
         whose update arrived at least in part.
         """
+
+    def own_adapter(self, cohort: Cohort, state: DeviceState) -> Adapter:
+        """Return what the device's own training and merges have come to, as a model of its own."""
+        return Adapter(cohort.layout, state.vector, self.scale)
+
+    def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
+        """Return the adapters whose weighted sum of products a merge that loses nothing would give.
+
+        It is what `own_adapter` is held against after a merge of these arrivals. Each adapter is
+        one that a device was sent, as it stands for that device here, or the own one.
+
+        Args:
+            cohort: what the devices have in common.
+            state: before the merge.
+            arrivals: what is merged.
+
+        Returns:
+            Nothing where the own adapter does not change by a merge.
+        """
+        return ()
 
     @abstractmethod
     def exchange(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:

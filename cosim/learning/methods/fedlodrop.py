@@ -7,6 +7,7 @@ columns of A and the rows of B that are left. It is the LoRA dropout of Lin et a
 the name stands for something else: random rank components are sent of an adapter trained whole.
 """
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -35,19 +36,25 @@ class Fedlodrop(Sparsified):
     drop: Annotated[float, Field(ge=0, lt=1)] = 0.5
     sense: Literal["published", "p3"] = "published"
 
+    def start(self, cohort: Cohort, device: int) -> SentState:
+        state = super().start(cohort, device)
+        if self.sense == "p3":
+            return state
+        return replace(state, trainable=self._kept(cohort, device, 0))
+
     def training(self, cohort: Cohort, state: DeviceState) -> tuple[Adapter, Mask]:
         """Train without the dropped inputs and outputs (published), or the whole (p3)."""
         if self.sense == "p3":
             return super().training(cohort, state)
-        kept = self._kept(cohort, state.device, state.trainings)
-        return Adapter(cohort.layout, np.where(kept, state.vector, np.float32(0)), self.scale), kept
+        vector = np.where(state.trainable, state.vector, np.float32(0))
+        return Adapter(cohort.layout, vector, self.scale), state.trainable
 
     def trained(self, cohort: Cohort, state: DeviceState, vector: Vector) -> DeviceState:
-        """Take over what was trained; what was dropped is as it was before."""
-        if self.sense == "published":
-            kept = self._kept(cohort, state.device, state.trainings)
-            vector = np.where(kept, vector, state.vector)
-        return super().trained(cohort, state, vector)
+        """Take over what was trained; what was dropped is as it was before, and others are next."""
+        if self.sense == "p3":
+            return super().trained(cohort, state, vector)
+        state = super().trained(cohort, state, np.where(state.trainable, vector, state.vector))
+        return replace(state, trainable=self._kept(cohort, state.device, state.trainings))
 
     def part_of(self, cohort: Cohort, state: SentState, moved: Vector) -> Mask:
         return self._kept(cohort, state.device, state.trainings - 1)

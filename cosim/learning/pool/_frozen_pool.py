@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cosim.learning.adapter import Site, Vector
 from cosim.learning.model_pool import ModelPool
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._scoring import mean_inputs_of
+from cosim.learning.pool._spectra import input_spectra_of
 from cosim.learning.tasks.base import Example
 
 
@@ -38,6 +42,10 @@ class FrozenModelPool(ModelPool):
     def mean_inputs(self, examples: Sequence[Example]) -> list[Vector]:
         with self._model.running():
             return mean_inputs_of(self._model, examples)
+
+    def input_spectra(self, examples: Sequence[Example]) -> list[NDArray[np.float64]]:
+        with self._model.running():
+            return input_spectra_of(self._model, examples)
 
     def num_tokens(self, batches: Sequence[Sequence[Example]]) -> int:
         return sum(map(self._model.objective.count, batches))
