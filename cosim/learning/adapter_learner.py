@@ -9,19 +9,19 @@ of `payload.outbox`.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
 from cosim.learning.adapter import Adapter, Layout, Mask
+from cosim.learning.answers import Answers
 from cosim.learning.batches import LocalData, longest
 from cosim.learning.codes import CodeBook, shared_sample
 from cosim.learning.division import divide
 from cosim.learning.errors import LearningError
 from cosim.learning.freezing import Frozen
-from cosim.learning.inference.base import Inference, Question
+from cosim.learning.inference.base import Codes
 from cosim.learning.learner import Forecast, Learner, LearningSetting
 from cosim.learning.measuring import Measures, Measuring
 from cosim.learning.methods._measures import effective_rank, overlap
@@ -33,7 +33,6 @@ from cosim.learning.methods.base import (
     Update,
 )
 from cosim.learning.model_pool import (
-    EvaluationJob,
     ModelPool,
     Optimisation,
     OptimiserState,
@@ -73,11 +72,6 @@ class AdapterLearner(Learner):
         division = divide(
             setting.learning.tasks, setting.data_root, setting.draws, setting.num_devices
         )
-        self._names = [data.name for data in division.data]
-        self._test = [
-            tuple(task.examples("test", setting.data_root))[: setting.test_examples]
-            for task in division.tasks
-        ]
         train = [data.examples for data in division.data]
         self._data = [
             LocalData.of(device, part, train) for device, part in enumerate(division.shares)
@@ -102,6 +96,18 @@ class AdapterLearner(Learner):
             self._method.start(self._cohort, device) for device in range(setting.num_devices)
         ]
         self._measuring = Measuring(self._method, self._cohort)
+        self._answers = Answers(
+            pool,
+            self._method,
+            setting.learning.inference,
+            self._cohort,
+            names=tuple(data.name for data in division.data),
+            test=tuple(
+                tuple(task.examples("test", setting.data_root))[: setting.test_examples]
+                for task in division.tasks
+            ),
+            tasks_of={data.device: data.tasks for data in self._data},
+        )
         self._codes: CodeBook | None = None
         if setting.learning.inference.asks_for_codes:
             vectors = [state.vector for state in self._states]
@@ -355,18 +361,7 @@ class AdapterLearner(Learner):
 
     def evaluate(self, devices: Sequence[int]) -> list[Evaluation]:
         """Judge these devices' models on every task, all in one batch."""
-        jobs = [job for device in devices for job in self._judging(device)]
-        asked = product(devices, enumerate(self._names))
-        return [
-            Evaluation(
-                device=device,
-                task=name,
-                own=task in self._data[device].tasks,
-                accuracy=score.accuracy,
-                loss=score.loss,
-            )
-            for (device, (task, name)), score in zip(asked, self._pool.evaluate(jobs), strict=True)
-        ]
+        return self._answers.judged([self._answerer(device) for device in devices])
 
     def save(self, folder: Path) -> None:
         """Write what each device answers with to `folder/device-<number>`.
@@ -374,43 +369,14 @@ class AdapterLearner(Learner):
         Where it answers with several adapters, by task or by router, that is what the method makes
         of them as one, as with `inference: by_method`: PEFT has no such mixtures.
         """
-        from cosim.learning import peft_io  # noqa: PLC0415  PEFT is slow to load
-
         model = self._setting.learning.model
         name = str(getattr(model, "source", kind_of(model)))
         for device in range(self._setting.num_devices):
-            peft_io.save(
-                self._answering(device),
-                folder / f"device-{device}",
-                name,
-                task_type=self._pool.task_type,
-                head_start=self._pool.head_start,
-            )
+            self._answers.save(*self._answerer(device), folder / f"device-{device}", name)
 
-    def _judging(self, device: int) -> list[EvaluationJob]:
-        """Return the evaluations of one device, on every task."""
-        inference: Inference = self._setting.learning.inference
-        state = self._states[device]
-        tasks_of = {data.device: data.tasks for data in self._data}
-        jobs: list[EvaluationJob] = []
-        for task, test in enumerate(self._test):
-            if jobs and not inference.asks_for_task:
-                adapter = jobs[0].adapter
-            else:
-                codes = None if self._codes is None else self._codes.known(device)
-                question = Question(task, tasks_of, codes)
-                adapter = inference.answering(self._method, self._cohort, state, question)
-            jobs.append(EvaluationJob(adapter, test))
-        return jobs
-
-    def _answering(self, device: int) -> Adapter:
-        """Return the one adapter that the device answers with; the method's, if there are more."""
-        inference: Inference = self._setting.learning.inference
-        if not inference.asks_for_task:
-            answer = self._judging(device)[0].adapter
-            if isinstance(answer, Adapter):
-                return answer
-        return self._method.inference(self._cohort, self._states[device])
+    def _answerer(self, device: int) -> tuple[DeviceState, Codes | None]:
+        codes = None if self._codes is None else self._codes.known(device)
+        return self._states[device], codes
 
 
 def _all_frozen(setting: LearningSetting) -> set[tuple[str, ...]]:

@@ -137,3 +137,8 @@ def delivered(payload, lost=()):
     arrived = ~np.isin(np.arange(payload.num_packets), lost)
     outcome = "delivered" if arrived.all() else "partial"
     return Delivery(payload, 0.0, 1.0, outcome, arrived)
+
+
+def answer_of(learner, device):
+    """Return the one adapter that a device answers with."""
+    return learner._answers.adapter(*learner._answerer(device))

@@ -8,6 +8,7 @@ from learner_helpers import (
     SITES,
     FakePool,
     FakeTask,
+    answer_of,
     delivered,
     learner,
     setting,
@@ -438,7 +439,7 @@ def test_changing_one_devices_arrays_changes_no_other():
         train(subject, range(3), 0)
         cliqued(subject, 0)
         others = [(vectors(subject)[d].copy(), masks(subject)[d].copy()) for d in (1, 2)]
-        answers = [subject._answering(d).vector.copy() for d in (1, 2)]
+        answers = [answer_of(subject, d).vector.copy() for d in (1, 2)]
         state = subject._states[0]
         state.vector[:] = 9
         state.trainable[:] = True
@@ -447,7 +448,7 @@ def test_changing_one_devices_arrays_changes_no_other():
         for device, (vector, mask), answer in zip((1, 2), others, answers, strict=True):
             np.testing.assert_array_equal(vectors(subject)[device], vector)
             np.testing.assert_array_equal(masks(subject)[device], mask)
-            np.testing.assert_array_equal(subject._answering(device).vector, answer)
+            np.testing.assert_array_equal(answer_of(subject, device).vector, answer)
 
 
 # With the real pool
@@ -485,7 +486,7 @@ def test_what_is_saved_is_what_the_device_answers_with_if_that_is_one(inference,
     saved = load(tmp_path / "device-1", SITES)
     answer = subject._method.inference(subject._cohort, subject._states[1])
     if isinstance(inference, Sum | Linear):
-        answer = subject._judging(1)[0].adapter
+        answer = subject._answers.jobs(*subject._answerer(1))[0].adapter
     for one, other in zip(full(saved), full(answer), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     mean = full(subject._method.inference(subject._cohort, subject._states[1]))

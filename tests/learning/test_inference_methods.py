@@ -49,7 +49,7 @@ def test_an_answer_or_a_reason(name, inference):
     subject = cluster_of_two(name, answering)
     known = sum(len(each.members) for each in subject._method.experts(*known_to(subject)))
     assert known == 3
-    for job in subject._judging(1):
+    for job in subject._answers.jobs(*subject._answerer(1)):
         if isinstance(job.adapter, Mixture):
             adapters = job.adapter.adapters
             router = job.adapter.router

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from learner_helpers import SITES, delivered, learner, setting, train
+from learner_helpers import SITES, answer_of, delivered, learner, setting, train
 from method_table import DIFFERENT, METHODS, TABLE
 
 from cosim.learning.adapter import Adapter, Layout
@@ -60,10 +60,10 @@ def test_rounds_with_lost_packets(name):
         a_round(clean, round, 0.0)
     for device in range(3):
         state = lossy._states[device]
-        found = lossy._answering(device).vector
-        np.testing.assert_array_equal(found, again._answering(device).vector)
+        found = answer_of(lossy, device).vector
+        np.testing.assert_array_equal(found, answer_of(again, device).vector)
         assert np.isfinite(found).all()
-        assert not np.array_equal(found, clean._answering(device).vector)
+        assert not np.array_equal(found, answer_of(clean, device).vector)
         assert state.trainings == 4
         assert {m for each in state.known for m in each} | set(state.members) == {0, 1, 2}
     assert len(lossy.evaluate([0, 1, 2])) == 6

@@ -224,10 +224,23 @@ def test_dropout_has_its_rate_and_hangs_on_device_and_training():
     state = method.start(cohort, 0)
     _, kept = method.training(cohort, state)
     assert abs(np.mean(kept) - 0.7) < 6 * np.sqrt(0.21 / 40_000)
-    other, later = method.start(cohort, 1), replace(state, trainings=1)
+    other, later = method.start(cohort, 1), method.trained(cohort, state, state.vector)
     for each in (other, later):
         assert abs(np.mean(method.training(cohort, each)[1] & kept) - 0.49) < 0.02
     np.testing.assert_array_equal(method.training(cohort, replace(state))[1], kept)
+
+
+def test_the_state_tells_what_the_next_training_may_move():
+    # Measured collisions and the density of a training go by it.
+    method = METHODS["fedlodrop"]
+    state = method.start(PLAIN, 0)
+    masks = []
+    for number in range(3):
+        adapter, kept = method.training(PLAIN, state)
+        np.testing.assert_array_equal(state.trainable, kept)
+        masks.append(kept)
+        state = method.trained(PLAIN, state, adapter.vector + number * kept)
+    assert len({mask.tobytes() for mask in masks}) == 3
 
 
 def test_what_a_device_drops_counts_as_not_moved():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from learner_helpers import SITES, FakePool, delivered, setting, train
+from learner_helpers import SITES, FakePool, answer_of, delivered, setting, train
 from method_helpers import full
 from method_table import METHODS
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -92,7 +92,7 @@ def test_every_method_starts_there_or_says_what_would(name, tmp_path):
             started(method, tmp_path / "one")
         return
     one = started(method, tmp_path / "one")
-    products = [full(one._answering(device)) for device in range(3)]
+    products = [full(answer_of(one, device)) for device in range(3)]
     for site, product in enumerate(full(given[0])):
         if name != "flexlora ranks":
             np.testing.assert_allclose(products[1][site], product, rtol=1e-5, atol=1e-5)
@@ -132,7 +132,7 @@ def test_a_device_of_low_rank_takes_the_nearest_adapter(tmp_path):
     given = adapter(1, 3)
     save(given, tmp_path, "m")
     subject = started(Flexlora(ranks=(1, 3)), tmp_path, 2)
-    for product, whole in zip(full(subject._answering(0)), full(given), strict=True):
+    for product, whole in zip(full(answer_of(subject, 0)), full(given), strict=True):
         u, s, vt = np.linalg.svd(whole)
         np.testing.assert_allclose(product, s[0] * np.outer(u[:, 0], vt[0]), atol=1e-4)
     np.testing.assert_array_equal(subject._states[1].vector, given.vector)

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from cosim.learning.builtin.corpus import generated_tasks
+from cosim.learning.errors import LearningError
 from cosim.learning.tasks import _words as word_lists
 from cosim.learning.tasks._generated import split_of
 from cosim.learning.tasks.base import Example
@@ -198,7 +199,7 @@ def test_other_processes_see_the_same_questions():
 
 
 def test_more_questions_than_there_are_is_an_error_that_says_how_many():
-    with pytest.raises(ValueError, match=r"expected 5000 distinct test prompts.*estimation.*lower"):
+    with pytest.raises(LearningError, match=r"estimation: expected 5000 distinct test.*got.*lower"):
         Estimation(num_test=5000).examples("test", NOWHERE)
 
 
