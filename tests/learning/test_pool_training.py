@@ -111,7 +111,8 @@ CASES = {
 def test_stacked_equals_sequential(case, stacked, sequential):
     jobs = CASES[case](stacked.sites)
     found, expected = stacked.train(jobs), sequential.train(jobs)
-    assert_same(found, expected)
+    # AdamW's first steps are near the sign of the gradient: rounding shows where that is near 0.
+    assert_same(found, expected, atol=2e-5)
     assert [len(result.losses) for result in found] == [len(j.batches) for j in jobs]
     moved = [
         not np.array_equal(r.vector, j.adapter.vector) for r, j in zip(found, jobs, strict=True)

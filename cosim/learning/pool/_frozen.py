@@ -1,7 +1,7 @@
 """The frozen base model of a pool: where it runs, what gets adapters, and where its head starts."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from cosim.learning.adapter import Site, Vector
 from cosim.learning.errors import LearningError
 from cosim.learning.models.base import BaseModel
+from cosim.learning.pool._lora import forwards
+from cosim.learning.pool._norms import norms_of
 from cosim.learning.pool._objective import Heads, Objective
 from cosim.rng import Draws
 
@@ -44,10 +46,12 @@ class FrozenModel:
             Site(name, linear.in_features, linear.out_features)
             for name, linear in zip(base.targets, self.linears, strict=True)
         )
+        self.blocks = _blocks(base.network, base.targets)
+        self._norms = norms_of(base.network)
         self.head = base.objective.head
         self.head_start = None if self.head is None else _start(self.head, draws)
         self.num_parameters = _num_multiplied(base.network, base.objective.output)
-        self._threads = threads
+        self.threads = threads
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -55,7 +59,7 @@ class FrozenModel:
         threads = torch.get_num_threads()
         deterministic = torch.are_deterministic_algorithms_enabled()
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-        torch.set_num_threads(self._threads)
+        torch.set_num_threads(self.threads)
         if self.device.type == "cuda":
             torch.use_deterministic_algorithms(True, warn_only=True)
         try:
@@ -63,6 +67,10 @@ class FrozenModel:
         finally:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+    def fast_norms(self) -> AbstractContextManager[None]:
+        """Let the model's norms run in a form that is faster to go back through."""
+        return forwards(*self._norms)
 
     def heads(self, moved: Tensor) -> Heads | None:
         """Return the heads of m devices: where they start, and how far each has moved.
@@ -90,6 +98,19 @@ def _linear(network: nn.Module, name: str) -> nn.Linear:
     if not isinstance(module, nn.Linear):
         raise LearningError(f"expected a linear layer, got {name}, a {type(module).__name__}")
     return module
+
+
+def _blocks(network: nn.Module, names: Sequence[str]) -> tuple[nn.Module, ...]:
+    """Return the blocks that the named layers are in: the members of the outermost lists."""
+    found: dict[int, nn.ModuleList] = {}
+    for name in names:
+        parts = name.split(".")
+        for end in range(1, len(parts)):
+            module = network.get_submodule(".".join(parts[:end]))
+            if isinstance(module, nn.ModuleList):
+                found[id(module)] = module
+                break
+    return tuple(block for blocks in found.values() for block in blocks)
 
 
 def _start(head: Site, draws: Draws) -> Vector:

@@ -8,7 +8,7 @@ buffers of a `Stack`, and those that nobody trains are not computed. With g = dL
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from cosim.learning.adapter import Layout
 
@@ -179,16 +180,42 @@ class _RaggedLinear(torch.autograd.Function):
 
 
 @contextmanager
-def stacked(linears: Sequence[nn.Linear], stack: Stack) -> Iterator[None]:
-    """Let the layers run with the adapters of `stack`: rows are grouped device by device."""
+def stacked(
+    linears: Sequence[nn.Linear], stack: Stack, recomputed: Sequence[nn.Module] = ()
+) -> Iterator[None]:
+    """Let the layers run with the adapters of `stack`: rows are grouped device by device.
+
+    Args:
+        linears: the layers of all sites.
+        stack: the adapters.
+        recomputed: parts of the model that keep their inputs alone and run forward again when
+            their backward comes (Chen et al., arXiv:1604.06174). Only the backward adds to the
+            stack's buffers, and it runs once, so no gradient counts twice.
+    """
 
     def forward(linear: nn.Linear, site: int, x: Tensor) -> Tensor:
         y: Tensor = layer.apply(x, stack.anchor, linear, stack, site)  # type: ignore[no-untyped-call]
         return y
 
-    layer = _StackedLinear if stack.rows is None else _RaggedLinear
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        # The backward comes when this context has long ended.
+        return nullcontext(), stacked(linears, stack)
 
-    with _forwards(linears, [partial(forward, linear, i) for i, linear in enumerate(linears)]):
+    layer = _StackedLinear if stack.rows is None else _RaggedLinear
+    again = [
+        partial(
+            checkpoint,
+            block.forward,
+            use_reentrant=False,
+            preserve_rng_state=False,  # nothing is drawn: dropout is off
+            context_fn=contexts,
+        )
+        for block in recomputed
+    ]
+    with (
+        forwards(recomputed, again),
+        forwards(linears, [partial(forward, linear, i) for i, linear in enumerate(linears)]),
+    ):
         yield
 
 
@@ -206,7 +233,7 @@ def merged(linears: Sequence[nn.Linear], stack: Stack) -> Iterator[None]:
         torch.addmm(linear.weight, b[0] * stack.scale[0], a[0])
         for linear, a, b in zip(linears, stack.a, stack.b, strict=True)
     ]
-    with _forwards(
+    with forwards(
         linears,
         [partial(forward, linear.bias, w) for linear, w in zip(linears, weights, strict=True)],
     ):
@@ -214,11 +241,16 @@ def merged(linears: Sequence[nn.Linear], stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def _forwards(linears: Sequence[nn.Linear], forwards: Sequence[Any]) -> Iterator[None]:
-    for linear, forward in zip(linears, forwards, strict=True):
-        linear.forward = forward  # type: ignore[method-assign]
+def forwards(modules: Sequence[nn.Module], forwards: Sequence[Any]) -> Iterator[None]:
+    """Let modules run with other forwards, and give them back what they had."""
+    before = [vars(module).get("forward") for module in modules]
+    for module, forward in zip(modules, forwards, strict=True):
+        module.forward = forward
     try:
         yield
     finally:
-        for linear in linears:
-            del linear.forward
+        for module, forward in zip(modules, before, strict=True):
+            if forward is None:
+                del module.forward
+            else:
+                module.forward = forward

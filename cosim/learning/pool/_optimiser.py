@@ -1,8 +1,9 @@
 """AdamW and SGD for the adapters of many devices at once, each with its own settings.
 
-Only trainable coordinates take part: they are gathered, updated and put back, so all others keep
-their bits whatever weight decay and momentum do. Formulas as in torch.optim, clipping as in
-torch.nn.utils.clip_grad_norm_ (Loshchilov and Hutter, ICLR 2019, for AdamW).
+Only trainable coordinates take part, so all others keep their bits whatever weight decay and
+momentum do. Where a device's trainable coordinates are one stretch of its vector, they are updated
+in place; else they are gathered, updated and put back. AdamW is PyTorch's own in one pass
+(Loshchilov and Hutter, ICLR 2019), clipping as in torch.nn.utils.clip_grad_norm_.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 from cosim.learning.model_pool import Optimisation
 
@@ -33,24 +35,17 @@ class StackedOptimiser:
         Args:
             optimizer: the formula, the same for all devices.
             settings: one for each device.
-            values: [m, p + 1]; the last column belongs to nobody and stays zero.
-            grads: [m, p + 1], zero in the last column.
+            values: [m, p + 1]; the last column belongs to nobody and stays as it is.
+            grads: [m, p + 1]; those of trainable coordinates may be clipped in place.
             trainable: bool [m, p].
         """
         self._adamw = optimizer == "adamw"
         self._values, self._grads = values, grads
-        self._index = _places(trainable)
-
-        self._lr = [setting.lr for setting in settings]
-        self._decay = [setting.weight_decay for setting in settings]
-        clips = [float("inf") if s.clip is None else s.clip for s in settings]
-        self._clip = self._column(clips) if any(s.clip is not None for s in settings) else None
-        momenta = [setting.momentum for setting in settings]
-        self._momentum = self._column(momenta) if any(momenta) and not self._adamw else None
-        shape, nothing = self._index.shape, (len(settings), 0)
-        has_mean = self._adamw or self._momentum is not None
-        self._mean = torch.zeros(shape if has_mean else nothing, device=values.device)
-        self._square = torch.zeros(shape if self._adamw else nothing, device=values.device)
+        self._settings = tuple(settings)
+        self._places = [_place(row) for row in trainable]
+        has_mean = [self._adamw or bool(setting.momentum) for setting in settings]
+        self._mean = [self._zeros(row, has) for row, has in enumerate(has_mean)]
+        self._square = [self._zeros(row, self._adamw) for row in range(len(settings))]
         self._num_steps = [0] * len(settings)
 
     def resume(self, row: int, num_steps: int, mean: Tensor, square: Tensor) -> None:
@@ -63,18 +58,20 @@ class StackedOptimiser:
             square: AdamW's mean of their squares, [p + 1]; of SGD nothing.
         """
         self._num_steps[row] = num_steps
-        if self._mean.numel():
-            self._mean[row] = mean[self._index[row]]
-        if self._square.numel():
-            self._square[row] = square[self._index[row]]
+        for mine, given in ((self._mean[row], mean), (self._square[row], square)):
+            if mine is not None:
+                mine.copy_(given[self._places[row]])
 
     def state(self, row: int, mean: Tensor, square: Tensor) -> int:
         """Write one device's state over what `resume` takes; return its number of steps."""
-        if self._mean.numel():
-            mean[self._index[row]] = self._mean[row]
-        if self._square.numel():
-            square[self._index[row]] = self._square[row]
+        for mine, taken in ((self._mean[row], mean), (self._square[row], square)):
+            if mine is not None:
+                taken[self._places[row]] = mine
         return self._num_steps[row]
+
+    def end(self) -> None:
+        """Let go of the gradients: there are no more steps."""
+        self._grads = self._grads.new_empty(0)
 
     def step(self, active: int, factors: Sequence[float]) -> None:
         """Update the first `active` devices from their gradients.
@@ -85,52 +82,59 @@ class StackedOptimiser:
             active: number of devices.
             factors: of their learning rates, one for each of them.
         """
-        rates = [lr * factor for lr, factor in zip(self._lr, factors, strict=False)]
-        index = self._index[:active]
-        value = self._values[:active].gather(1, index)
-        grad = self._grads[:active].gather(1, index)
-        if self._clip is not None:
-            norm = torch.linalg.vector_norm(grad, dim=1, keepdim=True)
-            grad.mul_((self._clip[:active] / (norm + _CLIP_EPS)).clamp_(max=1.0))
+        values = [self._values[row][place] for row, place in enumerate(self._places[:active])]
+        grads = [self._grads[row][place] for row, place in enumerate(self._places[:active])]
+        alike: dict[tuple[float, float, int], list[int]] = {}
         for row in range(active):
+            setting = self._settings[row]
+            if setting.clip is not None:
+                norm = torch.linalg.vector_norm(grads[row])
+                grads[row].mul_((setting.clip / (norm + _CLIP_EPS)).clamp_(max=1.0))
+            rate = setting.lr * factors[row]
+            if self._adamw:
+                key = (rate, setting.weight_decay, self._num_steps[row])
+                alike.setdefault(key, []).append(row)
+            else:
+                self._sgd(row, values[row], grads[row], rate)
             self._num_steps[row] += 1
-        if self._adamw:
-            value = self._adamw_step(value, grad, rates)
-        else:
-            value = self._sgd_step(value, grad, rates)
-        self._values[:active].scatter_(1, index, value)
+        for (rate, decay, num_steps), rows in alike.items():
+            steps = torch.full((len(rows),), float(num_steps), device=self._values.device)
+            adamw(
+                [values[row] for row in rows],
+                [grads[row] for row in rows],
+                [mean for row in rows if (mean := self._mean[row]) is not None],
+                [square for row in rows if (square := self._square[row]) is not None],
+                [],
+                list(steps.unbind()),
+                fused=True,
+                amsgrad=False,
+                beta1=_BETA1,
+                beta2=_BETA2,
+                lr=rate,
+                weight_decay=decay,
+                eps=_EPS,
+                maximize=False,
+            )
+        for row, place in enumerate(self._places[:active]):
+            if isinstance(place, Tensor):
+                self._values[row].index_copy_(0, place, values[row])
 
-    def _adamw_step(self, value: Tensor, grad: Tensor, rates: Sequence[float]) -> Tensor:
-        active = len(rates)
-        mean, square = self._mean[:active], self._square[:active]
-        decays = [1.0 - lr * decay for lr, decay in zip(rates, self._decay, strict=False)]
-        if min(decays) < 1.0:
-            value.mul_(self._column(decays))
-        mean.lerp_(grad, 1.0 - _BETA1)
-        square.mul_(_BETA2).addcmul_(grad, grad, value=1.0 - _BETA2)
-        steps = self._num_steps[:active]
-        corrected = self._column([(1.0 - _BETA2**step) ** 0.5 for step in steps])
-        root = square.sqrt().div_(corrected).add_(_EPS)
-        rate = [lr / (1.0 - _BETA1**step) for lr, step in zip(rates, steps, strict=True)]
-        return value.addcmul_(mean.div(root), self._column(rate), value=-1.0)
+    def _sgd(self, row: int, value: Tensor, grad: Tensor, rate: float) -> None:
+        setting, mean = self._settings[row], self._mean[row]
+        if setting.weight_decay:
+            grad.add_(value, alpha=setting.weight_decay)
+        if mean is not None:
+            grad = mean.mul_(setting.momentum).add_(grad)
+        value.add_(grad, alpha=-rate)
 
-    def _sgd_step(self, value: Tensor, grad: Tensor, rates: Sequence[float]) -> Tensor:
-        active = len(rates)
-        if any(self._decay):
-            grad.addcmul_(value, self._column(self._decay[:active]))
-        if self._momentum is not None:
-            grad = self._mean[:active].mul_(self._momentum[:active]).add_(grad)
-        return value.addcmul_(grad, self._column(rates), value=-1.0)
-
-    def _column(self, numbers: Sequence[float]) -> Tensor:
-        return torch.tensor(numbers, dtype=torch.float32, device=self._values.device)[:, None]
+    def _zeros(self, row: int, needed: bool) -> Tensor | None:
+        return torch.zeros_like(self._values[row][self._places[row]]) if needed else None
 
 
-def _places(trainable: Tensor) -> Tensor:
-    """Return each device's trainable coordinates, filled up with the last column, [m, k]."""
-    counts = trainable.sum(dim=1)
-    nobody = trainable.shape[1]
-    index = trainable.new_full((len(counts), int(counts.max())), nobody, dtype=torch.int64)
-    filled = torch.arange(index.shape[1], device=index.device) < counts[:, None]
-    index[filled] = trainable.nonzero()[:, 1]
-    return index
+def _place(trainable: Tensor) -> slice | Tensor:
+    """Return where a device's trainable coordinates are: one stretch, or their numbers, [k]."""
+    count = int(trainable.sum())
+    first = int(trainable.byte().argmax()) if count else 0
+    if bool(trainable[first : first + count].all()):
+        return slice(first, first + count)
+    return trainable.nonzero()[:, 0]

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from cosim.learning.errors import LearningError
 from cosim.learning.mixture import Mixture
 from cosim.learning.model_pool import EvaluationJob, Score, TrainingJob, TrainingResult
 from cosim.learning.pool._check import check_layouts
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._frozen_pool import FrozenModelPool
+from cosim.learning.pool._memory import Limits, explained, plan, training_sizes
 from cosim.learning.pool._scoring import evaluate
 from cosim.learning.pool._training import train
 
@@ -17,9 +19,19 @@ _OPTIMIZERS: tuple[Literal["adamw", "sgd"], ...] = ("adamw", "sgd")
 class StackedModelPool(FrozenModelPool):
     """The running pool of kind `stacked`."""
 
-    def __init__(self, model: FrozenModel, max_tokens: int) -> None:
+    def __init__(self, model: FrozenModel, limits: Limits) -> None:
+        """Take a model, and how much runs at once.
+
+        Raises:
+            LearningError: blocks are to run again, and there are none.
+        """
         super().__init__(model)
-        self._max_tokens = max_tokens
+        self._limits = limits
+        if limits.checkpointing and not model.blocks:
+            raise LearningError(
+                "learning.pool.checkpointing: expected a model whose adapted layers are in a list "
+                "of blocks, got none such; set it to false"
+            )
 
     def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
         check_layouts(self.sites, self.head, [job.adapter for job in jobs])
@@ -33,16 +45,35 @@ class StackedModelPool(FrozenModelPool):
         with self._model.running():
             for optimizer in _OPTIMIZERS:
                 mine = [i for i in order if jobs[i].optimisation.optimizer == optimizer]
-                if mine:
-                    trained = train(
-                        self._model, [jobs[i] for i in mine], optimizer, self._max_tokens
-                    )
-                    results |= zip(mine, trained, strict=True)
+                trained = self._trained([jobs[i] for i in mine], optimizer) if mine else []
+                results |= zip(mine, trained, strict=True)
         return [results[i] for i in range(len(jobs))]
+
+    def _trained(
+        self, jobs: Sequence[TrainingJob], optimizer: Literal["adamw", "sgd"]
+    ) -> list[TrainingResult]:
+        """Train devices of one optimiser, as many together as memory allows."""
+        limits = self._limits
+        lower = (
+            "lower learning.pool.max_tokens, learning.local.batch or learning.method.rank, or set "
+            "learning.pool.memory"
+        )
+        if not limits.checkpointing:
+            lower += " or learning.pool.checkpointing: true"
+        results: list[TrainingResult] = []
+        with explained(training_sizes(self._model, jobs, limits), lower):
+            planned = plan(self._model, jobs, limits)
+            for start in range(0, len(jobs), planned.num_devices):
+                group = jobs[start : start + planned.num_devices]
+                results += train(
+                    self._model, group, optimizer, planned.max_tokens, limits.checkpointing
+                )
+        return results
 
     def evaluate(self, jobs: Sequence[EvaluationJob]) -> list[Score]:
         for asked in (job.adapter for job in jobs):
             adapters = asked.adapters if isinstance(asked, Mixture) else (asked,)
             check_layouts(self.sites, self.head, adapters)
-        with self._model.running():
-            return evaluate(self._model, jobs, self._max_tokens)
+        doing = f"judging {len(jobs)} times, {self._limits.max_tokens} tokens at once"
+        with self._model.running(), explained(doing, "lower learning.pool.max_tokens"):
+            return evaluate(self._model, jobs, self._limits.max_tokens)
