@@ -39,7 +39,7 @@ from cosim.learning.model_pool import (
     TrainingJob,
     TrainingResult,
 )
-from cosim.learning.payload.codec import decode
+from cosim.learning.payload.inbox import Inbox
 from cosim.learning.payload.outbox import Outbox
 from cosim.learning.payload.packing import Packing
 from cosim.learning.ranks import pack
@@ -113,6 +113,7 @@ class AdapterLearner(Learner):
             vectors = [state.vector for state in self._states]
             own = [data.examples for data in self._data]
             self._codes = CodeBook.measured(pool, layout, vectors, own, train)
+        self._inbox = Inbox(layout.size if self._codes is None else self._codes.end)
         self._num_seen = [0] * setting.num_devices  # examples gone through, for the order of epochs
         self._num_steps = [0] * setting.num_devices  # steps made, for the learning rate
         self._optimisers: dict[int, OptimiserState] = {}  # of devices that keep theirs
@@ -313,14 +314,9 @@ class AdapterLearner(Learner):
 
     def _read(self, delivery: Delivery, weight: float) -> list[Arrival]:
         payload, codes = delivery.payload, self._codes
-        size = self._cohort.layout.size if codes is None else codes.end
-        sent = decode(payload.body, payload.part_bytes, size, lists=payload.lists)
-        arrived = sent
+        sent, arrived = self._inbox.sent(payload), self._inbox.arrived(delivery)
         if delivery.arrived.all():
             self._outbox.confirm(payload, sent.values())
-        else:
-            body, part_bytes = payload.body, payload.part_bytes
-            arrived = decode(body, part_bytes, size, delivery.arrived, payload.lists)
         arrivals = []
         for number, update in sent.items():
             if codes is None or not codes.is_code(update):
