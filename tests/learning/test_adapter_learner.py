@@ -443,8 +443,9 @@ def test_changing_one_devices_arrays_changes_no_other():
         state = subject._states[0]
         state.vector[:] = 9
         state.trainable[:] = True
-        for known in state.known.values():
-            known.values[:] = 9
+        for known in state.known.values():  # which other receivers share
+            with pytest.raises(ValueError, match="read-only"):
+                known.values[:] = 9
         for device, (vector, mask), answer in zip((1, 2), others, answers, strict=True):
             np.testing.assert_array_equal(vectors(subject)[device], vector)
             np.testing.assert_array_equal(masks(subject)[device], mask)
