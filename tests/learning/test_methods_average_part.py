@@ -226,7 +226,7 @@ def test_p3_sends_the_first_whole_ranks_that_fit():
 def test_the_largest_of_ranks_is_the_rank():
     assert Hetlora(ranks=(4, 8, 16)).rank == 16
     assert Hetlora().rank == 8
-    with pytest.raises(ValidationError, match=r"the largest of ranks, 16, as rank, got 8"):
+    with pytest.raises(ValidationError, match=r"the largest of ranks, 16, got 8"):
         Hetlora(ranks=(4, 16), rank=8)
     with pytest.raises(ValidationError, match=r"at least one of 8 ranks, 1/8, got 0\.1"):
         Hetlora(sense="p3", rank=8, density=0.1)

@@ -5,17 +5,18 @@ exact for any ranks; the singular value decomposition W = U S V^T then gives eve
 nearest module of its own rank, B = U_r S_r / s and A = V_r^T.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cosim.learning.adapter import Adapter, Vector, concatenate
 from cosim.learning.methods._budget import rank_coordinates
 from cosim.learning.methods._one_adapter import OneAdapter
 from cosim.learning.methods._products import filled, mean_head, truncated
+from cosim.learning.methods._ranks import Rank, check_largest, with_largest
 from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState
 
 
@@ -33,26 +34,16 @@ class Flexlora(OneAdapter):
 
     starts_anew: ClassVar[bool] = True
 
-    ranks: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = ()
+    ranks: tuple[Rank, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
     def _rank_is_the_largest(cls, data: Any) -> Any:
-        """Take `rank` from `ranks` where it is not given."""
-        if not isinstance(data, Mapping) or "rank" in data:
-            return data
-        ranks = data.get("ranks")
-        if isinstance(ranks, tuple) and ranks and all(isinstance(each, int) for each in ranks):
-            return {**data, "rank": max(ranks)}
-        return data
+        return with_largest(data)
 
     @model_validator(mode="after")
     def _ranks_fit(self) -> Self:
-        if self.ranks and max(self.ranks) != self.rank:
-            raise ValueError(
-                f"expected a rank that is the largest of ranks, {max(self.ranks)}, got "
-                f"{self.rank}; leave `rank` out"
-            )
+        check_largest(self.rank, self.ranks)
         return self
 
     def rank_of(self, device: int) -> int:

@@ -16,9 +16,8 @@ from pydantic import Field, model_validator
 from cosim.learning.adapter import Adapter, Layout, Mask, Vector
 from cosim.learning.methods._average import Averaged, average
 from cosim.learning.methods._budget import rank_coordinates, whole_ranks
+from cosim.learning.methods._ranks import Rank, check_largest, with_largest
 from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState, Parts, in_order
-
-Rank = Annotated[int, Field(ge=1, le=1024)]
 
 
 class Hetlora(Averaged):
@@ -41,21 +40,13 @@ class Hetlora(Averaged):
     @model_validator(mode="before")
     @classmethod
     def _rank_is_the_largest(cls, data: Any) -> Any:
-        """Take `rank` from `ranks` where it is not given."""
-        if not isinstance(data, Mapping) or "rank" in data or data.get("sense") == "p3":
-            return data
-        ranks = data.get("ranks")
-        if isinstance(ranks, tuple) and ranks and all(isinstance(each, int) for each in ranks):
-            return {**data, "rank": max(ranks)}
-        return data
+        is_p3 = isinstance(data, Mapping) and data.get("sense") == "p3"
+        return data if is_p3 else with_largest(data)
 
     @model_validator(mode="after")
     def _ranks_fit(self) -> Self:
-        if self.sense == "published" and max(self.ranks) != self.rank:
-            raise ValueError(
-                f"expected the largest of ranks, {max(self.ranks)}, as rank, got {self.rank}; "
-                f"leave `rank` out"
-            )
+        if self.sense == "published":
+            check_largest(self.rank, self.ranks)
         if self.sense == "p3" and whole_ranks(self.rank, self.density) == 0:
             raise ValueError(
                 f"expected a density that holds at least one of {self.rank} ranks, "
