@@ -10,6 +10,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 from pydantic import PositiveInt
 
+from cosim.learning.errors import LearningError
 from cosim.learning.tasks.base import Example, Split, Task
 from cosim.plugin import kind_of
 from cosim.rng import Draws
@@ -74,7 +75,11 @@ class GeneratedTask(Task):
         return f"{self.instruction}: {item.statement}. {cue}:"
 
     def examples(self, split: Split, data_root: Path) -> Sequence[Example]:
-        """Draw the questions of a split: distinct prompts, and none of the other split's."""
+        """Draw the questions of a split: distinct prompts, and none of the other split's.
+
+        Raises:
+            LearningError: there are not so many prompts.
+        """
         wanted = self.num_train if split == "train" else self.num_test
         rng = Draws(_SEED).generator(f"task/{kind_of(self)}/{split}")
         found: dict[str, Example] = {}
@@ -82,8 +87,8 @@ class GeneratedTask(Task):
         misses = 0
         while len(found) < wanted:
             if misses == _MAX_MISSES:
-                raise ValueError(
-                    f"expected {wanted} distinct {split} prompts of the task {kind_of(self)}, "
+                raise LearningError(
+                    f"task {kind_of(self)}: expected {wanted} distinct {split} prompts, "
                     f"got {len(found)}; lower num_{split}"
                 )
             if not answers:
