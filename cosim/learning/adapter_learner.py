@@ -190,15 +190,16 @@ class AdapterLearner(Learner):
         """Return what the device's next training starts from, and what it may move."""
         adapter, trainable = self._method.training(self._cohort, self._states[device])
         freeze = self._setting.local[device].freeze
-        return adapter, self._frozen[freeze].thawed(adapter.layout, trainable)
+        return adapter, self._frozen[freeze].unfrozen(adapter.layout, trainable)
 
     def _optimiser(self, device: int, layout: Layout) -> OptimiserState | None:
-        """Return where the device's optimiser goes on from; None if it starts anew each time."""
+        """Return where the device's optimiser goes on from; None if nobody will ask for its end."""
         local = self._setting.local[device]
-        if local.optimizer_state == "reset" or self._method.starts_anew:
+        if local.optimizer_state == "reset":
             return None
         kept = self._optimisers.get(device)
-        if kept is None or len(kept.mean) != layout.size:
+        anew = self._method.starts_anew(self._states[device])
+        if anew or kept is None or len(kept.mean) != layout.size:
             return OptimiserState.fresh(local.optimizer, layout.size)
         return kept
 

@@ -53,6 +53,7 @@ class CodeBook:
         whole = np.ones(self.length, dtype=np.bool_)
         self._held = [{device: _Part(code.ravel(), whole)} for device, code in enumerate(own)]
         self._told: set[tuple[int, int, int]] = set()  # src, dst, whose
+        self._tellers: set[int] = set()  # whose code somebody has from themselves
 
     @classmethod
     def measured(
@@ -117,6 +118,8 @@ class CodeBook:
         at = arrived.coordinates - self._first
         if len(at) == self.length:
             self._told.add((src, dst, member))
+            if src == member:
+                self._tellers.add(src)
         before = self._held[dst].get(member)
         if before is not None and before.there.all():
             return
@@ -136,4 +139,4 @@ class CodeBook:
 
     def has_told(self, src: int) -> bool:
         """Return whether anybody has the device's code from itself."""
-        return any(told[0] == src and told[2] == src for told in self._told)
+        return src in self._tellers

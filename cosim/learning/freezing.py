@@ -48,7 +48,7 @@ class Frozen:
             )
         return cls(sites, head)
 
-    def thawed(self, layout: Layout, trainable: Mask) -> Mask:
+    def unfrozen(self, layout: Layout, trainable: Mask) -> Mask:
         """Return the coordinates of `trainable` that are not frozen.
 
         Args:

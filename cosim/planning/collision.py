@@ -7,6 +7,9 @@ the generating function prod_j ((1 - s_j) + s_j x). S needs its first two coeffi
 nobody and Q for exactly one, and those of a union of two disjoint clusters are the product of the
 two polynomials, cut after x. So a merge costs O(1), and nothing is divided: a density of 1 is
 like any other.
+
+Where parts are nested, such as the first ranks of hetlora, or drawn anew each round, it is a
+heuristic: what is measured is then of what devices train, and the densities of what they send.
 """
 
 import numpy as np

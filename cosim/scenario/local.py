@@ -16,7 +16,8 @@ class Schedule(Section):
     """How the learning rate goes over the steps that a device makes in the whole run.
 
     It rises in equal parts over `warmup` steps, and then falls until step `steps` to the fraction
-    `floor` of `lr`: `linear`, or along half a `cosine` (Loshchilov and Hutter, ICLR 2017).
+    `floor` of `lr`, where it stays: `linear`, or along half a `cosine` (Loshchilov and Hutter, ICLR
+    2017). The steps of a method's own warm-up, before it has a mask, count too.
     """
 
     fall: Literal["none", "linear", "cosine"] = "none"
@@ -63,8 +64,8 @@ class Local(Section):
     With `optimizer_state: keep` the optimiser's moments go on from round to round, though what
     they are of has been merged meanwhile; with `reset` each round starts anew. A method whose
     trainings start from new factors resets in any case. Of the layers that `freeze` names the
-    adapters stay as they are (of a trained output layer: `head`), a merge apart. `momentum` is
-    SGD's.
+    adapters do not train (of a trained output layer: `head`); what is sent and merged is for the
+    method to say, and has them in it. `momentum` is SGD's.
     """
 
     steps: Annotated[int, AtLeastOne] = 10
@@ -93,7 +94,10 @@ class Local(Section):
 
 
 class OwnLocal(Section):
-    """What the devices of a group do otherwise than `learning.local` says; the rest is as there."""
+    """What the devices of a group do otherwise than `learning.local` says; the rest is as there.
+
+    `clip: null` is no clipping; `inherit` is as in `learning.local`.
+    """
 
     steps: Annotated[int, AtLeastOne] | None = None
     batch: Annotated[int, AtLeastOne] | None = None
@@ -103,7 +107,7 @@ class OwnLocal(Section):
     schedule: Schedule | None = None
     weight_decay: Annotated[float, NotNegative] | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    clip: Annotated[float, Positive] | None = None
+    clip: Annotated[float, Positive] | Literal["inherit"] | None = "inherit"
     freeze: tuple[str, ...] | None = None
 
     def over(self, local: Local) -> Local:
@@ -114,6 +118,10 @@ class OwnLocal(Section):
         """
         own = {name: getattr(self, name) for name in type(self).model_fields}
         given = {name: value for name, value in own.items() if value is not None}
+        if given.get("clip") == "inherit":
+            del given["clip"]
+        else:
+            given["clip"] = self.clip
         both = local.model_copy(update=given)
         both.check()
         return both

@@ -78,6 +78,9 @@ class DeviceGroup(Section):
 
     How many there are: `count`; or a number that is drawn once per seed from the Poisson law of
     mean `density` times the area; or as many as the mobility model has, such as a trace; or 8.
+
+    `role: base_station` is of the radio: it makes a cell of the devices that hear it best. It
+    holds data, trains and is judged as any device is.
     """
 
     group: str = "devices"

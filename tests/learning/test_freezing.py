@@ -12,7 +12,7 @@ HEAD = Site("head", 3, 2)
 
 
 def left(layout, *names):
-    mask = Frozen.of(layout, names).thawed(layout, np.ones(layout.size, dtype=bool))
+    mask = Frozen.of(layout, names).unfrozen(layout, np.ones(layout.size, dtype=bool))
     return [
         (bool(mask[a].all()), bool(mask[a].any()), bool(mask[b].any()))
         for a, b in zip(layout.slices_a, layout.slices_b, strict=True)
@@ -34,7 +34,7 @@ def test_what_is_named_is_frozen(rank):
 def test_what_does_not_train_stays_so():
     layout = Layout(SITES, 1)
     nothing = np.zeros(layout.size, dtype=bool)
-    assert not Frozen.of(layout, ("q_proj",)).thawed(layout, nothing).any()
+    assert not Frozen.of(layout, ("q_proj",)).unfrozen(layout, nothing).any()
 
 
 @pytest.mark.parametrize(

@@ -125,3 +125,17 @@ def test_a_head_is_the_mean_of_the_heads():
     known = tuple(Expert((i,), Adapter(layout, each, 1.0)) for i, each in enumerate(vectors))
     size = layout.part_head.stop - layout.part_head.start
     np.testing.assert_array_equal(ask(Arrow(), known).head, np.full(size, 3.0, np.float32))
+
+
+@pytest.mark.parametrize("inference", [Sum(), Concat(), Linear()])
+def test_a_head_is_the_mean_by_members_where_products_add_up(inference):
+    layout = Layout(SITES, 1, head=SITES[2])
+    heads = []
+    for seed, members in enumerate([(0,), (1,), (2, 3)]):
+        vector = np.random.default_rng(seed).normal(size=layout.size).astype(np.float32)
+        heads.append((members, Adapter(layout, vector, 2.0)))
+    known = tuple(Expert(members, each) for members, each in heads)
+    answer = ask(inference, known)
+    parts = [len(e.members) / 4 * e.adapter.vector[layout.part_head] for e in known]
+    found = answer.vector[answer.layout.part_head]
+    np.testing.assert_allclose(found, sum(parts), rtol=1e-5, atol=1e-6)

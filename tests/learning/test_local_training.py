@@ -10,6 +10,7 @@ from cosim.learning.adapter_learner import AdapterLearner
 from cosim.learning.errors import LearningError
 from cosim.learning.methods.flora import Flora
 from cosim.learning.methods.lora import Lora
+from cosim.learning.methods.lori import Lori
 from cosim.scenario.local import Local, Schedule
 
 
@@ -71,11 +72,20 @@ def test_a_dropped_training_leaves_the_optimiser_as_it_was():
     assert pool.trained[-1][0].lr_factors == (1.0, 1.0, 1.0)
 
 
-def test_a_method_of_new_factors_never_keeps_an_optimiser():
+def test_a_method_of_new_factors_keeps_no_moments():
     subject, pool = learner_of(Flora(rank=2), *[Local(optimizer_state="keep")] * 3)
     for round in range(2):
         train(subject, [0], round)
-    assert [jobs[0].optimiser for jobs in pool.trained] == [None, None]
+    assert [jobs[0].optimiser.num_steps for jobs in pool.trained] == [0, 0]
+
+
+def test_b_that_restarts_after_the_warm_up_has_no_moments_of_it():
+    for restart, steps in ((True, [0, 0, 3]), (False, [0, 5, 8])):
+        method = Lori(rank=2, density=0.2, warmup_steps=5, restart=restart)
+        subject, pool = learner_of(method, *[Local(steps=3, optimizer_state="keep")] * 3)
+        for round in range(3):
+            train(subject, [0], round)
+        assert [jobs[0].optimiser.num_steps for jobs in pool.trained] == steps
 
 
 def test_a_layer_that_is_not_there_cannot_be_frozen():

@@ -213,7 +213,7 @@ def test_dec_lora_mixes_with_the_papers_matrix():
 def test_dec_lora_starts_from_one_gaussian_a():
     states = devices(DecLora(rank=4), PLAIN, trainings=0)
     for state in states:
-        np.testing.assert_array_equal(state.vector[A], gaussian_a(PLAIN, 0))
+        np.testing.assert_array_equal(state.vector[A], gaussian_a(PLAIN, None))
         assert not state.vector[B].any()
 
 

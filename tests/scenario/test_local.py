@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cosim.scenario.dump import dump
 from cosim.scenario.errors import ScenarioError
 from cosim.scenario.load import loads
 from cosim.scenario.local import Local, OwnLocal, Schedule
@@ -49,6 +50,14 @@ learning:
     assert new == Local(batch=5, steps=7, optimizer_state="keep", schedule=Schedule(warmup=2))
     own = {"steps": 3, "lr": 1e-4, "freeze": ("q_proj",)}
     assert old == new.model_copy(update=own)
+
+
+def test_a_group_can_do_without_clipping():
+    text = "learning: {local: {clip: 0.5}}\ndevices: [{count: 1, local: {clip: null}}, {group: b}]"
+    scenario = loads(text).scenario
+    found = [local.clip for local in scenario.local_trainings()]
+    assert found == [None] + [0.5] * 8
+    assert loads(dump(scenario)).scenario == scenario
 
 
 def test_nothing_own_is_as_all():

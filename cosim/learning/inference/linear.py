@@ -13,7 +13,7 @@ import numpy as np
 from cosim.learning.adapter import Adapter, concatenate
 from cosim.learning.errors import LearningError
 from cosim.learning.inference.base import Inference, Question, shares
-from cosim.learning.methods.base import Cohort, DeviceState, Expert, Method
+from cosim.learning.methods.base import Cohort, DeviceState, Expert, Method, with_mean_head
 
 
 class Linear(Inference):
@@ -47,11 +47,11 @@ class Linear(Inference):
         parts = [(each.adapter, alpha) for each, alpha in pairs if len(each.members) > 1]
         if singles:
             parts.append((_cluster(singles), 1.0))
-        return concatenate(parts)
+        return with_mean_head(concatenate(parts), experts)
 
 
 def _cluster(singles: Sequence[tuple[Expert, float]]) -> Adapter:
-    """Return sum_j alpha_j A_j with the mean of B_j; heads add up by alpha_j."""
+    """Return sum_j alpha_j A_j with the mean of B_j."""
     first = singles[0][0].adapter
     for expert, _ in singles:
         adapter = expert.adapter

@@ -78,8 +78,7 @@ def _orthonormal_all(cohort: Cohort) -> NDArray[np.float32]:
         raise LearningError(
             f"learning.method.orthogonal: exact needs devices x rank <= inputs of every layer, got "
             f"{cohort.num_devices} x {layout.rank} = {rows} > {least.d_in} at {least.name}; use "
-            f"orthogonal: random, a rank of at most {least.d_in // cohort.num_devices}, or at most "
-            f"{least.d_in // layout.rank} devices"
+            f"orthogonal: random, or fewer of both (devices x rank at most {least.d_in})"
         )
     stacked = np.empty((cohort.num_devices, layout.size_a), dtype=np.float32)
     for number, (site, place) in enumerate(zip(layout.sites, layout.slices_a, strict=True)):

@@ -33,6 +33,7 @@ from cosim.learning.methods.base import (
     in_order,
     merged_members,
     remember,
+    with_mean_head,
 )
 
 Aggregation = Literal["count", "mean", "sum", "none"]
@@ -142,6 +143,10 @@ class Masked(Method):
     def restarts(self) -> bool:
         """Return whether B starts again from 0 when its mask is fixed."""
         return False
+
+    def starts_anew(self, state: DeviceState) -> bool:
+        """The training after the warm-up, if B starts again from 0."""
+        return self.restarts() and state.trainings == 1
 
     @property
     def asks_for_ranks(self) -> bool:
@@ -292,12 +297,7 @@ class Masked(Method):
         num_known = sum(len(expert.members) for expert in experts)
         alpha = 1.0 if self.alpha == "one" else 1.0 / num_known
         answer = concatenate([(expert.adapter, alpha) for expert in experts])
-        heads = [
-            len(expert.members) / num_known * expert.adapter.vector[cohort.layout.part_head]
-            for expert in experts
-        ]
-        answer.vector[answer.layout.part_head] = np.sum(heads, axis=0)
-        return answer
+        return with_mean_head(answer, experts)
 
     def experts(self, cohort: Cohort, state: DeviceState) -> tuple[Expert, ...]:
         """Return (sum_{j in members} A_j) B of each that is known."""

@@ -113,6 +113,22 @@ class Expert:
     adapter: Adapter
 
 
+def with_mean_head(answer: Adapter, experts: Sequence[Expert]) -> Adapter:
+    """Return the adapter with the mean of the experts' heads, by their numbers of members.
+
+    An output layer is no low-rank product: added up, its movements would count many times.
+    """
+    layout = answer.layout
+    total = sum(len(expert.members) for expert in experts)
+    head = np.zeros(layout.part_head.stop - layout.part_head.start)
+    for expert in experts:
+        own = expert.adapter
+        head += len(expert.members) / total * own.vector[own.layout.part_head]
+    vector = answer.vector.copy()
+    vector[layout.part_head] = head
+    return Adapter(layout, vector, answer.scale)
+
+
 def in_order(arrivals: Iterable[Arrival]) -> list[Arrival]:
     """Return the arrivals in an order that is not that of arrival, so that sums do not hang on it.
 
@@ -166,9 +182,6 @@ def merged_members(state: DeviceState, arrivals: Sequence[Arrival]) -> Members:
 class Method(Plugin):
     """Contract of family `method`."""
 
-    # Whether a training may start from other factors than the last one ended with or merged, so
-    # that no optimiser's state is of them.
-    starts_anew: ClassVar[bool] = False
     # Whether adapters that devices answer with may have more ranks than `rank`.
     grows_rank: ClassVar[bool] = False
     # Whether anybody can draw the coordinates of a device's own updates and exchanges from the
@@ -227,6 +240,13 @@ class Method(Plugin):
         it; its mask is over its own coordinates.
         """
         return Adapter(cohort.layout, state.vector, self.scale), state.trainable
+
+    def starts_anew(self, state: DeviceState) -> bool:
+        """Return whether the next training is not of the factors that the last one moved.
+
+        No optimiser's state is then of them.
+        """
+        return False
 
     def penalty(self) -> Penalty | None:
         """Return what local training adds to its loss; None for nothing."""

@@ -32,7 +32,7 @@ class DecLora(Averaged):
     gossip_step: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     def first_a(self, cohort: Cohort, device: int) -> Vector:
-        return gaussian_a(cohort, 0)
+        return gaussian_a(cohort, None)
 
     def mixed(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Vector:
         return average(state.vector, self._lazy(arrivals))

@@ -7,7 +7,7 @@ nearest module of its own rank, B = U_r S_r / s and A = V_r^T.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from pydantic import model_validator
@@ -32,8 +32,6 @@ class Flexlora(OneAdapter):
     trained holds all ranks, as a server does. The head of a model that has one is averaged.
     """
 
-    starts_anew: ClassVar[bool] = True
-
     ranks: tuple[Rank, ...] = ()
 
     @model_validator(mode="before")
@@ -49,6 +47,9 @@ class Flexlora(OneAdapter):
     def rank_of(self, device: int) -> int:
         """Return the rank of a device's module."""
         return self.ranks[device % len(self.ranks)] if self.ranks else self.rank
+
+    def starts_anew(self, state: DeviceState) -> bool:
+        return True
 
     def start(self, cohort: Cohort, device: int) -> DeviceState:
         trainable = np.zeros(cohort.layout.size, dtype=np.bool_)

@@ -53,8 +53,10 @@ class Flora(OneAdapter):
     update has room for no more. A device that has not trained passes on nothing.
     """
 
-    starts_anew: ClassVar[bool] = True
     grows_rank: ClassVar[bool] = True
+
+    def starts_anew(self, state: DeviceState) -> bool:
+        return True
 
     def start(self, cohort: Cohort, device: int) -> FloraState:
         state = super().start(cohort, device)

@@ -46,6 +46,10 @@ class Rolora(Averaged):
 
     send: Literal["trained", "both"] = "trained"
 
+    def starts_anew(self, state: DeviceState) -> bool:
+        """Each turn is another factor's than the last."""
+        return True
+
     def start(self, cohort: Cohort, device: int) -> DeviceState:
         state = TurnState(**vars(super().start(cohort, device)))
         return replace(state, trainable=_turn(cohort.layout, 0))

@@ -44,13 +44,16 @@ class Packing:
 
         Raises:
             cosim.learning.errors.LearningError: the named architecture lacks layers that the
-                scenario adapts.
+                scenario adapts, or a packet is too small for one value.
         """
         coding, scale = setting.learning.payload, None
         if coding.scale_as is not None:
             targets = getattr(setting.learning.model, "targets", "all_linear")
             scale = scale_as(coding.scale_as, pool.sites, pool.head, targets)
-        return Packing(setting.segment_bytes, coding, setting.draws, layout, scale)
+        packing = Packing(setting.segment_bytes, coding, setting.draws, layout, scale)
+        last = np.array([layout.size - 1])
+        packing.expected_bytes(0, last, np.zeros(layout.size, dtype=np.float32), ())
+        return packing
 
     def pack(
         self, updates: Sequence[Update], src: int, round: int, held: Collection[int]

@@ -130,8 +130,10 @@ class Hub(Task):
                     continue
                 raise
             replies = tuple(template.reply({"answer": choice}) for choice in choices)
-            answer = replies[self._number(row, choices)]
-            yield row, Example(template.ask(texts), answer, tuple(dict.fromkeys(replies)))
+            answer, distinct = replies[self._number(row, choices)], tuple(dict.fromkeys(replies))
+            if len(distinct) < _FEWEST:
+                raise row.error("expected choices that differ, got the same text for all")
+            yield row, Example(template.ask(texts), answer, distinct)
 
     def _choices(self, table: Any) -> Callable[[Row], tuple[str, ...]]:
         """Return what gives a row's choices."""
