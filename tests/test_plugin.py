@@ -32,6 +32,7 @@ REQUIRED = {
     ("mobility", "ns2"): {"file": "a.tcl"},
     ("mobility", "bonnmotion"): {"file": "a.movements.gz"},
     ("mobility", "csv_trace"): {"file": "a.csv"},
+    ("planner", "from_file"): {"file": "edges.csv"},
     ("trigger", "every"): {"interval": "10 s"},
     ("trigger", "on_rounds"): {"rounds": 2},
     ("trigger", "on_change"): {"threshold": "3 dB"},

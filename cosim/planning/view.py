@@ -6,6 +6,7 @@ directed.
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ class PlanView:
         density: fraction of its adapter that each device trains and sends, [N].
         compute_s: modelled time of each device's local training, [N].
         draws: random numbers, for planners that draw; address with `index`.
+        data_root: the folder that files are looked up in.
     """
 
     t_s: float
@@ -58,6 +60,7 @@ class PlanView:
     density: Floats
     compute_s: Floats
     draws: Draws = field(repr=False)
+    data_root: Path = Path()
 
     @property
     def num_devices(self) -> int:

@@ -295,6 +295,10 @@ def _movement(scenario: Scenario) -> _Found:
         scenario.channel.path_loss.survey(scenario.num_devices, root)
     except (OSError, ValueError) as error:
         yield ("channel", "path_loss"), str(error)
+    try:
+        scenario.topology.planner.survey(scenario.num_devices, root)
+    except (OSError, ValueError) as error:
+        yield ("topology", "planner"), str(error)
     message = _doppler(scenario, sum(sorted(fastest_mps)[-2:]))
     if message is not None:
         yield ("channel", "fading"), message

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 
 import numpy as np
 import simpy
@@ -149,6 +150,7 @@ class Replanner:
             density=forecast.density,
             compute_s=self._compute_s(forecast.work),
             draws=self._draws.child("planner"),
+            data_root=Path(scenario.data_root),
         )
 
     def _air_bits(self, update_bits: NDArray[np.int64]) -> NDArray[np.float64]:

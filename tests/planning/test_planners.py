@@ -42,7 +42,7 @@ def test_kinds_are_found_by_name():
     assert find("planner", "full") is Full
 
 
-@pytest.mark.parametrize("kind", kinds("planner"))
+@pytest.mark.parametrize("kind", [kind for kind in kinds("planner") if kind != "from_file"])
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(view=views())
 def test_every_planner_meets_its_contract(kind, view):

@@ -1,6 +1,7 @@
 """A planner decides who talks to whom."""
 
 from abc import abstractmethod
+from pathlib import Path
 
 from cosim.planning.view import Plan, PlanView
 from cosim.plugin import Plugin
@@ -8,6 +9,13 @@ from cosim.plugin import Plugin
 
 class Planner(Plugin):
     """Contract of family `planner`: a pure function of what it sees."""
+
+    def survey(self, num_devices: int, data_root: Path) -> None:
+        """Look whether this planner's files and keys speak of these devices.
+
+        Raises:
+            WorldError: they do not; the message says where.
+        """
 
     @abstractmethod
     def plan(self, view: PlanView) -> Plan:
