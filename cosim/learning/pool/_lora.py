@@ -7,11 +7,11 @@ buffers of a `Stack`, and those that nobody trains are not computed. With g = dL
     dL/dx = W0^T g + A^T (s B^T g),   dL/dB = s g (A x)^T,   dL/dA = (s B^T g) x^T
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from cosim.learning.adapter import Layout
+
+# Of a block's first forward, and of the one in its backward.
+Contexts = tuple[AbstractContextManager[None], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,18 @@ class Stack:
     anchor: Tensor
     rows: Sequence[tuple[int, int]] | None = None
 
+    @property
+    def kernel(self) -> "Kernel":
+        """How layers run with these adapters."""
+        return _EQUAL if self.rows is None else _RAGGED
+
     @cached_property
-    def devices(self) -> Tensor:
-        """The device of each row, [rows]."""
+    def scale_of_rows(self) -> Tensor:
+        """The scale of each row's device, [rows, 1, 1]."""
         assert self.rows is not None
         owners = [device for device, count in self.rows for _ in range(count)]
-        return torch.tensor(owners, device=self.scale.device)
+        devices = torch.tensor(owners, device=self.scale.device)
+        return self.scale.view(-1).index_select(0, devices)[:, None, None]
 
     def of_rows(self, factors: Tensor) -> list[Tensor]:
         """Return the factors [m, ...] of those devices that have rows, in the rows' order."""
@@ -72,110 +81,149 @@ def views(layout: Layout, flat: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     return a, b
 
 
-class _StackedLinear(torch.autograd.Function):
-    """One layer for the rows of m devices, device by device, each with equally many rows."""
+class Kernel(NamedTuple):
+    """How a layer runs with the adapters of a stack.
+
+    Attributes:
+        forward: of (stack, site, x [rows, ..., d_in], W0, bias); returns y and h = s A x.
+        backward: of (stack, site, g, whether dL/dx is needed, W0, x, h); returns dL/dx or None, and
+            adds the gradients of A and B to the stack's buffers. Only that of A needs x, that of B
+            h.
+    """
+
+    forward: Callable[["Stack", int, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+    backward: Callable[
+        ["Stack", int, Tensor, bool, Tensor, Tensor | None, Tensor | None], Tensor | None
+    ]
+
+
+def _equal_forward(
+    stack: Stack, site: int, x: Tensor, weight: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Rows of m devices, device by device, each with equally many."""
+    a, b = stack.a[site], stack.b[site]
+    m, r, d_in = a.shape
+    h = torch.bmm(x.reshape(m, -1, d_in), a.mT).mul_(stack.scale)  # [m, n / m, r]
+    y = functional.linear(x, weight, bias)
+    y.view(m, -1, b.shape[1]).baddbmm_(h, b.mT)
+    return y, h.view(-1, r)
+
+
+def _equal_backward(
+    stack: Stack,
+    site: int,
+    g: Tensor,
+    need_x: bool,
+    weight: Tensor,
+    x: Tensor | None,
+    h: Tensor | None,
+) -> Tensor | None:
+    a, b = stack.a[site], stack.b[site]
+    m, r, d_in = a.shape
+    g_m = g.reshape(m, -1, b.shape[1])  # [m, n / m, d_out]
+    if stack.grad_b is not None and h is not None:
+        stack.grad_b[site].add_(torch.bmm(h.view(m, -1, r).mT, g_m).mT)
+    if not need_x and stack.grad_a is None:
+        return None
+    g_h = torch.bmm(g_m, b).mul_(stack.scale)  # s B^T g, [m, n / m, r]
+    if stack.grad_a is not None and x is not None:
+        stack.grad_a[site].add_(torch.bmm(g_h.mT, x.reshape(m, -1, d_in)))
+    if not need_x:
+        return None
+    g_x = g @ weight
+    g_x.view(m, -1, d_in).baddbmm_(g_h, a)
+    return g_x
+
+
+def _ragged_forward(
+    stack: Stack, site: int, x: Tensor, weight: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Rows of some devices, device by device, as many as each has."""
+    a, b = stack.of_rows(stack.a[site].mT), stack.of_rows(stack.b[site].mT)
+    x_n = x.reshape(-1, x.shape[-1])  # [n, d_in]
+    counts = _counts(stack, len(x_n))
+    h = x_n.new_empty(len(x_n), a[0].shape[1])  # [n, r]
+    h_m = torch.split(h, counts)
+    for x_i, a_i, h_i in zip(torch.split(x_n, counts), a, h_m, strict=True):
+        torch.mm(x_i, a_i, out=h_i)
+    h.view(len(x), -1, h.shape[1]).mul_(stack.scale_of_rows)
+    y = functional.linear(x, weight, bias)
+    for y_i, h_i, b_i in zip(torch.split(y.view(-1, y.shape[-1]), counts), h_m, b, strict=True):
+        y_i.addmm_(h_i, b_i)
+    return y, h
+
+
+def _ragged_backward(
+    stack: Stack,
+    site: int,
+    g: Tensor,
+    need_x: bool,
+    weight: Tensor,
+    x: Tensor | None,
+    h: Tensor | None,
+) -> Tensor | None:
+    g_n = g.reshape(-1, g.shape[-1])  # [n, d_out]
+    counts = _counts(stack, len(g_n))
+    g_m = torch.split(g_n, counts)
+    if stack.grad_b is not None and h is not None:
+        grads_b = stack.of_rows(stack.grad_b[site])
+        for grad, g_i, h_i in zip(grads_b, g_m, torch.split(h, counts), strict=True):
+            grad.add_(g_i.mT @ h_i)
+    if not need_x and stack.grad_a is None:
+        return None
+    b = stack.of_rows(stack.b[site])
+    g_h = g_n.new_empty(len(g_n), b[0].shape[1])  # s B^T g, [n, r]
+    g_h_m = torch.split(g_h, counts)
+    for g_i, b_i, out in zip(g_m, b, g_h_m, strict=True):
+        torch.mm(g_i, b_i, out=out)
+    g_h.view(len(stack.scale_of_rows), -1, g_h.shape[1]).mul_(stack.scale_of_rows)
+    if stack.grad_a is not None and x is not None:
+        grads_a = stack.of_rows(stack.grad_a[site])
+        x_m = torch.split(x.reshape(-1, x.shape[-1]), counts)
+        for grad, g_i, x_i in zip(grads_a, g_h_m, x_m, strict=True):
+            grad.add_(g_i.mT @ x_i)
+    if not need_x:
+        return None
+    g_x = g @ weight
+    a = stack.of_rows(stack.a[site])
+    for x_i, g_i, a_i in zip(
+        torch.split(g_x.view(-1, g_x.shape[-1]), counts), g_h_m, a, strict=True
+    ):
+        x_i.addmm_(g_i, a_i)
+    return g_x
+
+
+def _counts(stack: Stack, n: int) -> list[int]:
+    """Return how many of n tokens each of those devices has that have rows, in their order."""
+    per_row = n // len(stack.scale_of_rows)
+    return [rows * per_row for _, rows in stack.rows or ()]
+
+
+_EQUAL = Kernel(_equal_forward, _equal_backward)
+_RAGGED = Kernel(_ragged_forward, _ragged_backward)
+
+
+class _Layer(torch.autograd.Function):
+    """One layer with the adapters of a stack."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, anchor: Tensor, linear: nn.Linear, stack: Stack, site: int
     ) -> Tensor:
         """Return y [rows, ..., d_out] of x [rows, ..., d_in]."""
-        a, b = stack.a[site], stack.b[site]
-        m, _, d_in = a.shape
-        x_m = x.reshape(m, -1, d_in)  # [m, n, d_in]
-        h = torch.bmm(x_m, a.mT).mul_(stack.scale)  # s A x, [m, n, r]
-        y = functional.linear(x, linear.weight, linear.bias)
-        y.view(m, -1, b.shape[1]).baddbmm_(h, b.mT)
+        y, h = stack.kernel.forward(stack, site, x, linear.weight, linear.bias)
         ctx.save_for_backward(
-            x_m if stack.grad_a is not None else None, h if stack.grad_b is not None else None
+            x if stack.grad_a is not None else None, h if stack.grad_b is not None else None
         )
-        ctx.linear, ctx.stack, ctx.site = linear, stack, site
+        ctx.weight, ctx.stack, ctx.site = linear.weight, stack, site
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradient of x; add those of A and B to the stack's buffers."""
-        (g,) = grads
-        x_m, h = ctx.saved_tensors
-        stack, site = ctx.stack, ctx.site
-        a, b = stack.a[site], stack.b[site]
-        m, d_out, _ = b.shape
-        g_m = g.reshape(m, -1, d_out)  # [m, n, d_out]
-        if h is not None:
-            stack.grad_b[site].add_(torch.bmm(h.mT, g_m).mT)
-        need_x = ctx.needs_input_grad[0]
-        if not need_x and x_m is None:
-            return None, None, None, None, None
-        g_h = torch.bmm(g_m, b).mul_(stack.scale)  # s B^T g, [m, n, r]
-        if x_m is not None:
-            stack.grad_a[site].add_(torch.bmm(g_h.mT, x_m))
-        if not need_x:
-            return None, None, None, None, None
-        g_x = g @ ctx.linear.weight
-        g_x.view(m, -1, a.shape[2]).baddbmm_(g_h, a)
-        return g_x, None, None, None, None
-
-
-class _RaggedLinear(torch.autograd.Function):
-    """One layer for the rows of some devices, device by device, as many as each has."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, anchor: Tensor, linear: nn.Linear, stack: Stack, site: int
-    ) -> Tensor:
-        """Return y [rows, ..., d_out] of x [rows, ..., d_in]."""
-        a, b = stack.of_rows(stack.a[site].mT), stack.of_rows(stack.b[site].mT)
-        x_n = x.reshape(-1, x.shape[-1])  # [n, d_in]
-        per_row = len(x_n) // len(x)
-        counts = [rows * per_row for _, rows in stack.rows or ()]
-        scale = stack.scale.view(-1).index_select(0, stack.devices)[:, None, None]
-        h = x_n.new_empty(len(x_n), a[0].shape[1])  # s A x, [n, r]
-        h_m = torch.split(h, counts)
-        for x_i, a_i, h_i in zip(torch.split(x_n, counts), a, h_m, strict=True):
-            torch.mm(x_i, a_i, out=h_i)
-        h.view(len(x), per_row, -1).mul_(scale)
-        y = functional.linear(x, linear.weight, linear.bias)
-        for y_i, h_i, b_i in zip(torch.split(y.view(-1, y.shape[-1]), counts), h_m, b, strict=True):
-            y_i.addmm_(h_i, b_i)
-        ctx.save_for_backward(
-            x_n if stack.grad_a is not None else None, h if stack.grad_b is not None else None
-        )
-        ctx.linear, ctx.stack, ctx.site, ctx.counts, ctx.scale = linear, stack, site, counts, scale
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradient of x; add those of A and B to the stack's buffers."""
-        (g,) = grads
-        x_n, h = ctx.saved_tensors
-        stack, site, counts = ctx.stack, ctx.site, ctx.counts
-        g_n = g.reshape(-1, g.shape[-1])  # [n, d_out]
-        g_m = torch.split(g_n, counts)
-        if h is not None:
-            grads_b = stack.of_rows(stack.grad_b[site])
-            for grad, g_i, h_i in zip(grads_b, g_m, torch.split(h, counts), strict=True):
-                grad.add_(g_i.mT @ h_i)
-        need_x = ctx.needs_input_grad[0]
-        if not need_x and x_n is None:
-            return None, None, None, None, None
-        b = stack.of_rows(stack.b[site])
-        g_h = g_n.new_empty(len(g_n), b[0].shape[1])  # s B^T g, [n, r]
-        g_h_m = torch.split(g_h, counts)
-        for g_i, b_i, out in zip(g_m, b, g_h_m, strict=True):
-            torch.mm(g_i, b_i, out=out)
-        g_h.view(len(ctx.scale), -1, g_h.shape[1]).mul_(ctx.scale)
-        if x_n is not None:
-            grads_a = stack.of_rows(stack.grad_a[site])
-            for grad, g_i, x_i in zip(grads_a, g_h_m, torch.split(x_n, counts), strict=True):
-                grad.add_(g_i.mT @ x_i)
-        if not need_x:
-            return None, None, None, None, None
-        g_x = g @ ctx.linear.weight
-        a = stack.of_rows(stack.a[site])
-        for x_i, g_i, a_i in zip(
-            torch.split(g_x.view(-1, g_x.shape[-1]), counts), g_h_m, a, strict=True
-        ):
-            x_i.addmm_(g_i, a_i)
+        need_x, (g,) = ctx.needs_input_grad[0], grads
+        backward = ctx.stack.kernel.backward
+        g_x = backward(ctx.stack, ctx.site, g, need_x, ctx.weight, *ctx.saved_tensors)
         return g_x, None, None, None, None
 
 
@@ -194,14 +242,23 @@ def stacked(
     """
 
     def forward(linear: nn.Linear, site: int, x: Tensor) -> Tensor:
-        y: Tensor = layer.apply(x, stack.anchor, linear, stack, site)  # type: ignore[no-untyped-call]
+        y: Tensor = _Layer.apply(x, stack.anchor, linear, stack, site)  # type: ignore[no-untyped-call]
         return y
 
-    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    def contexts() -> Contexts:
         # The backward comes when this context has long ended.
         return nullcontext(), stacked(linears, stack)
 
-    layer = _StackedLinear if stack.rows is None else _RaggedLinear
+    with (
+        recomputing(recomputed, contexts),
+        forwards(linears, [partial(forward, linear, i) for i, linear in enumerate(linears)]),
+    ):
+        yield
+
+
+@contextmanager
+def recomputing(blocks: Sequence[nn.Module], contexts: Callable[[], Contexts]) -> Iterator[None]:
+    """Let blocks keep their inputs alone and run forward again in the backward."""
     again = [
         partial(
             checkpoint,
@@ -210,12 +267,9 @@ def stacked(
             preserve_rng_state=False,  # nothing is drawn: dropout is off
             context_fn=contexts,
         )
-        for block in recomputed
+        for block in blocks
     ]
-    with (
-        forwards(recomputed, again),
-        forwards(linears, [partial(forward, linear, i) for i, linear in enumerate(linears)]),
-    ):
+    with forwards(blocks, again):
         yield
 
 

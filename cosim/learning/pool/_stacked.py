@@ -7,6 +7,7 @@ from cosim.learning.errors import LearningError
 from cosim.learning.mixture import Mixture
 from cosim.learning.model_pool import EvaluationJob, Score, TrainingJob, TrainingResult
 from cosim.learning.pool._check import check_layouts
+from cosim.learning.pool._compiled import CompiledBlocks
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._frozen_pool import FrozenModelPool
 from cosim.learning.pool._memory import Limits, explained, plan, training_sizes
@@ -19,19 +20,24 @@ _OPTIMIZERS: tuple[Literal["adamw", "sgd"], ...] = ("adamw", "sgd")
 class StackedModelPool(FrozenModelPool):
     """The running pool of kind `stacked`."""
 
-    def __init__(self, model: FrozenModel, limits: Limits) -> None:
-        """Take a model, and how much runs at once.
+    def __init__(self, model: FrozenModel, limits: Limits, compiles: bool = False) -> None:
+        """Take a model, how much runs at once, and whether its blocks are compiled.
 
         Raises:
-            LearningError: blocks are to run again, and there are none.
+            LearningError: blocks are to run again or to be compiled, and there are none; or nothing
+                can be compiled here.
         """
         super().__init__(model)
         self._limits = limits
-        if limits.checkpointing and not model.blocks:
-            raise LearningError(
-                "learning.pool.checkpointing: expected a model whose adapted layers are in a list "
-                "of blocks, got none such; set it to false"
-            )
+        for key, is_set in (("checkpointing", limits.checkpointing), ("compile", compiles)):
+            if is_set and not model.blocks:
+                raise LearningError(
+                    f"learning.pool.{key}: expected a model whose adapted layers are in a list of "
+                    "blocks, got none such; set it to false"
+                )
+        self._compiled = (
+            CompiledBlocks(model.linears, model.blocks, model.device) if compiles else None
+        )
 
     def train(self, jobs: Sequence[TrainingJob]) -> list[TrainingResult]:
         check_layouts(self.sites, self.head, [job.adapter for job in jobs])
@@ -66,7 +72,12 @@ class StackedModelPool(FrozenModelPool):
             for start in range(0, len(jobs), planned.num_devices):
                 group = jobs[start : start + planned.num_devices]
                 results += train(
-                    self._model, group, optimizer, planned.max_tokens, limits.checkpointing
+                    self._model,
+                    group,
+                    optimizer,
+                    planned.max_tokens,
+                    limits.checkpointing,
+                    self._compiled,
                 )
         return results
 

@@ -1,6 +1,7 @@
 """Local trainings of many devices in lockstep: one forward and backward for all their rows."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from cosim.learning.errors import LearningError
 from cosim.learning.model_pool import OptimiserState, TrainingJob, TrainingResult
 from cosim.learning.penalties import Penalty
 from cosim.learning.pool._blocks import Part, block_cost, cut, padded_size
+from cosim.learning.pool._compiled import CompiledBlocks
 from cosim.learning.pool._frozen import FrozenModel
 from cosim.learning.pool._lora import Stack, stacked, views
 from cosim.learning.pool._optimiser import StackedOptimiser
@@ -31,6 +33,7 @@ def train(
     optimizer: Literal["adamw", "sgd"],
     max_tokens: int,
     checkpointing: bool = False,
+    compiled: CompiledBlocks | None = None,
 ) -> list[TrainingResult]:
     """Run jobs of one optimiser together; they are best sorted by falling number of steps.
 
@@ -41,11 +44,12 @@ def train(
         max_tokens: most tokens, padding counted, in one forward and backward.
         checkpointing: whether the model's blocks run forward again in the backward, and keep only
             their inputs until then.
+        compiled: the model's blocks, if they are to run compiled.
 
     Returns:
         One result for each job, in their order.
     """
-    return _Trainings(model, jobs, optimizer, max_tokens, checkpointing).run()
+    return _Trainings(model, jobs, optimizer, max_tokens, checkpointing, compiled).run()
 
 
 class _Trainings:
@@ -56,8 +60,10 @@ class _Trainings:
         optimizer: Literal["adamw", "sgd"],
         max_tokens: int,
         checkpointing: bool,
+        compiled: CompiledBlocks | None,
     ) -> None:
         self.model, self.jobs, self.max_tokens = model, jobs, max_tokens
+        self.compiled = compiled
         on_gpu = model.device.type == "cuda"
         self.block_tokens = max_tokens if on_gpu else min(max_tokens, _CPU_TOKENS * model.threads)
         self.recomputed = model.blocks if checkpointing else ()
@@ -98,7 +104,7 @@ class _Trainings:
 
     def run(self) -> list[TrainingResult]:
         steps = [len(job.batches) for job in self.jobs]
-        with self.model.fast_norms():
+        with self.model.fast_norms() if self.compiled is None else self.compiled.running():
             losses = [
                 self._step(step, sum(count > step for count in steps)) for step in range(steps[0])
             ]
@@ -221,14 +227,15 @@ class _Trainings:
         index = torch.tensor(who, device=device)
         moved = self.values[index, self.layout.part_head].requires_grad_()
         with torch.enable_grad():
-            outputs, apart = [], []
+            outputs, apart, stacks = [], [], []
             for block in blocks:
                 rows = [lessons[part.device][row] for part in block for row in part.rows]
                 inputs = objective.collate(rows, max(part.length for part in block))
                 counts = [(who[part.device], len(part.rows)) for part in block]
                 stack, extra = self._stack(values, counts)
                 apart.extend(extra)
-                with stacked(self.model.linears, stack, self.recomputed):
+                stacks.append(stack)  # until the backward
+                with self._with(stack):
                     outputs.append(objective.read(self.model.placed(inputs)))
             heads = self.model.heads(moved)
             nats, owners = objective.nats(lessons, self._in_order(outputs, blocks), heads)
@@ -242,6 +249,12 @@ class _Trainings:
         owner = torch.arange(len(who), device=device)[:, None]
         shares = torch.where(owners == owner, nats.detach(), 0.0).sum(dim=1)
         losses.index_add_(0, index, shares)
+
+    def _with(self, stack: Stack) -> AbstractContextManager[None]:
+        """Let the model run with the adapters of a stack."""
+        if self.compiled is not None:
+            return self.compiled.stacked(stack, self.recomputed)
+        return stacked(self.model.linears, stack, self.recomputed)
 
     @staticmethod
     def _in_order(outputs: Sequence[Tensor], blocks: Sequence[Sequence[Part]]) -> Tensor:
