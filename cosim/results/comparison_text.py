@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _GAP = "  "
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _DIGITS = 3  # of a mean without an interval
+_MOST_DIGITS = 4
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -134,18 +135,24 @@ def _scaled(of: Estimate, factor: float) -> Estimate:
 
 
 def _decimals(estimates: Sequence[Estimate]) -> int:
-    """Return how many decimals show two digits of most intervals, or three of the largest mean."""
+    """Return how many decimals show two digits of most intervals, or three of the largest mean.
+
+    No more than show four digits of that mean.
+    """
+    largest = max((abs(each.mean) for each in estimates if each.num), default=0.0)
     halves = sorted(each.half_width for each in estimates if each.half_width > 0.0)
     if halves:
         lead, digits = halves[len(halves) // 2], 2
     else:
-        lead = max((abs(each.mean) for each in estimates if each.num), default=0.0)
-        digits = _DIGITS
+        lead, digits = largest, _DIGITS
         if all(each.num == 0 or each.mean.is_integer() for each in estimates):
             return 0
     if lead == 0.0:
         return 0
-    return min(max(digits - 1 - math.floor(math.log10(lead)), 0), 6)
+    decimals = min(max(digits - 1 - math.floor(math.log10(lead)), 0), 6)
+    if largest > 0.0:
+        decimals = min(decimals, max(_MOST_DIGITS - 1 - math.floor(math.log10(largest)), 0))
+    return decimals
 
 
 def _cell(of: Estimate, decimals: int, num_seeds: int, *, signed: bool) -> str:
