@@ -23,7 +23,8 @@ class Payload:
     than its size.
 
     Attributes:
-        kind: what it is for, `update` (inside a cluster) or `exchange` (between clusters).
+        kind: what it is for: `update` (inside a cluster, or to a server), `broadcast` (from a
+            server) or `exchange` (between clusters).
         src: the device whose learning made it.
         dst: the device it is encoded for.
         round: the round it belongs to.

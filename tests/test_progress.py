@@ -25,6 +25,9 @@ def record(loss: float) -> RoundRecord:
         num_lost_packets=0,
         num_plans=1,
         num_devices=1,
+        num_trainings=1,
+        num_merged=0,
+        staleness_mean=float("nan"),
     )
 
 

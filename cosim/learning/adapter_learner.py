@@ -7,7 +7,7 @@ of `payload.outbox`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +47,8 @@ from cosim.learning.starting import given_starts
 from cosim.plugin import kind_of
 from cosim.world.compute.base import Work
 
+_Merge = Callable[[Cohort, DeviceState, Sequence[Arrival]], DeviceState]
+
 
 class AdapterLearner(Learner):
     """The states of all devices, and one pool that trains and judges them.
@@ -70,11 +72,18 @@ class AdapterLearner(Learner):
         self._frozen = {names: Frozen.of(layout, names) for names in _all_frozen(setting)}
 
         division = divide(
-            setting.learning.tasks, setting.data_root, setting.draws, setting.num_devices
+            setting.learning.tasks,
+            setting.data_root,
+            setting.draws,
+            setting.num_devices,
+            setting.servers,
         )
         train = [data.examples for data in division.data]
         self._data = [
-            LocalData.of(device, part, train) for device, part in enumerate(division.shares)
+            LocalData.of_server(device, len(train))
+            if device in setting.servers
+            else LocalData.of(device, part, train)
+            for device, part in enumerate(division.shares)
         ]
 
         # What the model cannot read is told now, and not in the round that comes to it.
@@ -252,6 +261,12 @@ class AdapterLearner(Learner):
         drawn = self._method.draws_coordinates
         return self._payload("update", device, (dst, *also), round, updates, drawn)
 
+    def broadcast_payload(
+        self, server: int, dst: int, round: int, also: Sequence[int] = ()
+    ) -> Payload | None:
+        updates = self._method.broadcast(self._cohort, self._states[server], round)
+        return self._payload("broadcast", server, (dst, *also), round, updates)
+
     def exchange_payload(self, device: int, dst: int, round: int) -> Payload | None:
         updates = self._method.exchange(self._cohort, self._states[device], round)
         drawn = self._method.draws_coordinates
@@ -298,8 +313,14 @@ class AdapterLearner(Learner):
         if min(weights, default=0.0) < 0 or math.fsum(weights) > 1 + 1e-9:
             raise ValueError(f"expected weights of at least 0 and of sum at most 1, got {weights}")
         arrivals = self._arrivals(deliveries, weights)
+        self._merged(device, arrivals, self._method.merge)
+
+    def adopt(self, client: int, delivery: Delivery) -> None:
+        self._merged(client, self._arrivals([delivery], [1.0]), self._method.adopt)
+
+    def _merged(self, device: int, arrivals: list[Arrival], merge: _Merge) -> None:
         before = self._states[device]
-        self._states[device] = self._method.merge(self._cohort, before, arrivals)
+        self._states[device] = merge(self._cohort, before, arrivals)
         if self._measuring.watches:
             self._measuring.merged(before, arrivals, self._states[device])
 
@@ -327,6 +348,9 @@ class AdapterLearner(Learner):
                 codes.take(payload.src, payload.dst, arrived[number])
         return arrivals
 
+    def num_examples(self, device: int) -> int:
+        return len(self._data[device].examples)
+
     # What it comes to
 
     def forecast(self) -> Forecast:
@@ -334,8 +358,13 @@ class AdapterLearner(Learner):
         return Forecast(
             update_bits=np.array([self._update_bits(device) for device in devices]),
             density=np.array([self._density(device) for device in devices]),
-            work=Work.of([self._work(self._job(device, 0)) for device in devices]),
+            work=Work.of([self._next_work(device) for device in devices]),
         )
+
+    def _next_work(self, device: int) -> Work:
+        if device in self._setting.servers:
+            return Work(flops=0.0, num_parameters=0, num_samples=0, batch_size=1)
+        return self._work(self._job(device, 0))
 
     def _density(self, device: int) -> float:
         layout = self._cohort.layout

@@ -26,12 +26,17 @@ class LocalData:
     """One device's training examples.
 
     Attributes:
-        tasks: the tasks that they are of.
+        tasks: the tasks that they are of; of a server, which has none, all.
     """
 
     device: int
     tasks: frozenset[int]
     examples: tuple[Example, ...] = field(repr=False)
+
+    @classmethod
+    def of_server(cls, device: int, num_tasks: int) -> "LocalData":
+        """Return what a device holds that never trains."""
+        return cls(device, frozenset(range(num_tasks)), ())
 
     @classmethod
     def of(

@@ -42,16 +42,20 @@ class CodeBook:
     Args:
         layout: of the adapters; codes are behind its coordinates.
         center: for each site mu [d_in].
-        own: each device's code, [num sites, rank].
+        own: each device's code, [num sites, rank]; None for one that has no examples.
     """
 
     def __init__(
-        self, layout: Layout, center: tuple[Vector, ...], own: Sequence[NDArray[np.float32]]
+        self, layout: Layout, center: tuple[Vector, ...], own: Sequence[NDArray[np.float32] | None]
     ) -> None:
-        self._first, self._center, self._shape = layout.size, center, own[0].shape
-        self.length = own[0].size
+        self._first, self._center = layout.size, center
+        self._shape = (len(layout.sites), layout.rank)
+        self.length = len(layout.sites) * layout.rank
         whole = np.ones(self.length, dtype=np.bool_)
-        self._held = [{device: _Part(code.ravel(), whole)} for device, code in enumerate(own)]
+        self._held = [
+            {} if code is None else {device: _Part(code.ravel(), whole)}
+            for device, code in enumerate(own)
+        ]
         self._told: set[tuple[int, int, int]] = set()  # src, dst, whose
         self._tellers: set[int] = set()  # whose code somebody has from themselves
 
@@ -70,12 +74,15 @@ class CodeBook:
             pool: reads the examples in the model without adapters.
             layout: of the adapters.
             vectors: each device's, with the A that it has for good.
-            examples: what each device trains on.
+            examples: what each device trains on; nothing, for a server.
             tasks: each task's training examples, of which all have the first few.
         """
         center = tuple(pool.mean_inputs(shared_sample(tasks)))
-        own = []
+        own: list[NDArray[np.float32] | None] = []
         for vector, each in zip(vectors, examples, strict=True):
+            if not each:
+                own.append(None)
+                continue
             means = pool.mean_inputs(each[:_OWN_EXAMPLES])
             pairs = enumerate(zip(means, center, strict=True))
             code = [layout.a(vector, site) @ (mean - mu) for site, (mean, mu) in pairs]

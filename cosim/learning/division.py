@@ -24,7 +24,7 @@ class Division:
     Attributes:
         tasks: the scenario's.
         data: their names, all different, and their training examples.
-        shares: what each device holds of them.
+        shares: what each device holds of them; servers hold nothing.
     """
 
     tasks: tuple[Task, ...]
@@ -32,7 +32,13 @@ class Division:
     shares: tuple[tuple[Share, ...], ...] = field(repr=False)
 
 
-def divide(section: "Tasks", data_root: Path, draws: Draws, num_devices: int) -> Division:
+def divide(
+    section: "Tasks",
+    data_root: Path,
+    draws: Draws,
+    num_devices: int,
+    servers: frozenset[int] = frozenset(),
+) -> Division:
     """Read the training examples and divide them; the same each time it is asked.
 
     Args:
@@ -40,6 +46,7 @@ def divide(section: "Tasks", data_root: Path, draws: Draws, num_devices: int) ->
         data_root: folder that data files are looked up in.
         draws: the learning half's random numbers, `Draws(seed).child("learning")`.
         num_devices: number of devices.
+        servers: those that hold no data; the others share it as if there were no more.
 
     Raises:
         LearningError: the data cannot be used, or cannot be divided so.
@@ -50,8 +57,9 @@ def divide(section: "Tasks", data_root: Path, draws: Draws, num_devices: int) ->
         for name, task in zip(_names(tasks), tasks, strict=True)
     )
     partition: Partition = section.partition
-    shares = partition.shares(draws.child("partition"), data, num_devices)
-    return Division(tasks, data, tuple(shares))
+    held = iter(partition.shares(draws.child("partition"), data, num_devices - len(servers)))
+    shares = tuple(() if device in servers else next(held) for device in range(num_devices))
+    return Division(tasks, data, shares)
 
 
 def division_of(scenario: "Scenario") -> Division:
@@ -62,7 +70,7 @@ def division_of(scenario: "Scenario") -> Division:
     """
     draws = Draws(scenario.seed).child("learning")
     root = Path(scenario.data_root)
-    return divide(scenario.learning.tasks, root, draws, scenario.num_devices)
+    return divide(scenario.learning.tasks, root, draws, scenario.num_devices, scenario.servers)
 
 
 def _tasks(section: "Tasks") -> tuple[Task, ...]:

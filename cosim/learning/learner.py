@@ -35,6 +35,8 @@ class LearningSetting:
         data_root: folder that data files are looked up in.
         segment_bytes: application bytes that one packet carries.
         test_examples: how many test examples of each task a device is judged on.
+        servers: devices that hold no data and never train; they are judged as if every task were
+            their own.
     """
 
     learning: "Learning"
@@ -44,6 +46,7 @@ class LearningSetting:
     data_root: Path
     segment_bytes: int
     test_examples: int
+    servers: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,20 @@ class Learner(ABC):
         self, device: int, dst: int, round: int, received: Sequence[Delivery]
     ) -> Payload | None:
         """Return what a gateway passes on to `dst` of its cluster of what it just stored."""
+
+    @abstractmethod
+    def broadcast_payload(
+        self, server: int, dst: int, round: int, also: Sequence[int] = ()
+    ) -> Payload | None:
+        """Return what a server sends its client `dst`, and those of `also`; None for nothing."""
+
+    @abstractmethod
+    def adopt(self, client: int, delivery: Delivery) -> None:
+        """Let a client take over what its server has sent it."""
+
+    @abstractmethod
+    def num_examples(self, device: int) -> int:
+        """Return how many training examples a device holds: FedAvg's weights go by it."""
 
     @abstractmethod
     def merge(self, device: int, deliveries: Sequence[Delivery], weights: Sequence[float]) -> None:

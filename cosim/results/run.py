@@ -95,6 +95,11 @@ class Run:
         return self.table("flows")
 
     @cached_property
+    def merges(self) -> "pd.DataFrame":
+        """One row per update and device that aggregated it."""
+        return self.table("merges")
+
+    @cached_property
     def packets(self) -> "pd.DataFrame":
         """One row per packet; empty unless `record.packets` was on."""
         return self.table("packets")

@@ -45,6 +45,19 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         collision_rate=_FLOAT,
         num_late=_INT,  # updates that missed the deadline
         num_lost_packets=_INT,  # were sent, at least in part, and did not arrive
+        num_trainings=_INT,  # local trainings that ended
+        num_merged=_INT,  # updates that were aggregated, at every device that did
+        staleness_mean=_FLOAT,  # of those; NaN without any
+    ),
+    # Updates that were aggregated.
+    "merges": _schema(
+        round=_INT,
+        t_s=_FLOAT,
+        device=_INT,  # which aggregated
+        src=_INT,
+        sent_round=_INT,  # that the update belongs to
+        staleness=_INT,  # rounds, or versions of a server, that it is older than what it met
+        weight=_FLOAT,  # in the aggregation
     ),
     "evaluations": _schema(
         round=_INT,  # rounds that are over; 0 before the first

@@ -352,6 +352,16 @@ class Scenario(Section):
         """Number of devices in all groups."""
         return sum(self.group_sizes)
 
+    @cached_property
+    def servers(self) -> frozenset[int]:
+        """Devices that hold no data and never train, as the protocol says.
+
+        Raises:
+            ValueError: the protocol asks for devices that there are not.
+        """
+        found: frozenset[int] = self.protocol.servers(self)
+        return found
+
     def _size(self, number: int, group: DeviceGroup) -> int:
         if group.count is not None:
             return group.count

@@ -25,6 +25,10 @@ class RoundRecord:
         num_lost_packets: packets that were sent, at least in part, and did not arrive.
         num_plans: plans made so far.
         num_devices: devices that are taking part.
+        num_trainings: local trainings that ended in the round.
+        num_merged: updates that were aggregated, each counted at every device that did.
+        staleness_mean: how old those were, in rounds of their senders (or versions of a server);
+            NaN if there were none.
     """
 
     round: int
@@ -40,6 +44,9 @@ class RoundRecord:
     num_lost_packets: int
     num_plans: int
     num_devices: int
+    num_trainings: int
+    num_merged: int
+    staleness_mean: float
 
 
 class Observer:

@@ -38,7 +38,7 @@ _MOST_ROUNDS_AT_ONCE = 1000  # after which a run of some duration will not get t
 def _rounds(sim: Simulation, protocol: Protocol) -> Generator[simpy.Event, object, None]:
     """The loop. World and channels move by themselves: they are functions of time."""
     with _bad_input():  # examples that the model cannot be asked
-        sim.evaluate(round=0)
+        sim.evaluate(0, protocol.judged(sim))
     last_s, num_still = -math.inf, 0
     for round in itertools.count(1):
         yield from protocol.until_next_round(sim)
@@ -62,7 +62,7 @@ def _rounds(sim: Simulation, protocol: Protocol) -> Generator[simpy.Event, objec
         yield from protocol.exchange(sim, round)  # 7. clusters exchange
         sim.close_books()  # 8. record; evaluate
         if sim.evaluation_is_due(round):
-            sim.evaluate(round)
+            sim.evaluate(round, protocol.judged(sim))
 
 
 def _is_over(duration: Span, rounds: int, now_s: float) -> bool:
@@ -142,6 +142,7 @@ def _build(
         data_root=Path(scenario.data_root),
         segment_bytes=segment_bytes(transport.mtu_bytes, transport.header_bytes),
         test_examples=scenario.evaluate.examples,
+        servers=scenario.servers,
     )
     world, learner = build_world(scenario), scenario.learning.pool.learner(setting)
     if profile is None:
@@ -176,7 +177,8 @@ def _rare_collections() -> Iterator[None]:
 
 
 def _run_events(sim: Simulation) -> None:
-    loop = sim.env.process(_rounds(sim, sim.scenario.protocol))
+    protocol: Protocol = sim.scenario.protocol.model_copy(deep=True)
+    loop = sim.env.process(_rounds(sim, protocol))
     sim.env.process(sim.replanner.watch())
     start_background(sim)
     if sim.scenario.record.positions:
@@ -191,7 +193,7 @@ def _run_events(sim: Simulation) -> None:
     if sim.books.open:  # a round that the end of the run has cut off
         sim.close_books()
     if not sim.is_evaluated:
-        sim.evaluate(sim.books.round)
+        sim.evaluate(sim.books.round, protocol.judged(sim))
 
 
 def _record_positions(sim: Simulation, interval_s: float) -> Generator[simpy.Event, object, None]:

@@ -43,6 +43,7 @@ class RoundBooks:
     bits_delivered: float = 0.0
     num_late: int = 0
     num_lost_packets: int = 0
+    staleness: list[int] = field(default_factory=list)  # of the updates that were aggregated
     open: bool = True
 
 
@@ -162,6 +163,24 @@ class Simulation:
         """Send the same bytes to several at once; one event for each, of which `send` says more."""
         return self.network.multicast(payloads, power_w)
 
+    def merge(
+        self,
+        device: int,
+        deliveries: Sequence[Delivery],
+        weights: Sequence[float],
+        staleness: Sequence[int],
+    ) -> None:
+        """Let a device aggregate updates that it received.
+
+        Args:
+            device: which.
+            deliveries: what arrived.
+            weights: the mixing weight of each, at most 1 together.
+            staleness: how much older each is than what it is merged into.
+        """
+        self.learner.merge(device, deliveries, weights)
+        self._record_merges(device, deliveries, weights, staleness)
+
     def usable(self, delivery: Delivery) -> bool:
         """Return whether a receiver can use what arrived.
 
@@ -266,6 +285,9 @@ class Simulation:
             num_lost_packets=books.num_lost_packets,
             num_plans=self.replanner.num_plans,
             num_devices=int(self.alive.sum()),
+            num_trainings=len(books.losses),
+            num_merged=len(books.staleness),
+            staleness_mean=float(np.mean(books.staleness)) if books.staleness else float("nan"),
         )
         self.recorder.add("rounds", **vars(record))
         self.observer.on_round(record)
@@ -303,10 +325,10 @@ class Simulation:
         """Whether the devices' models are as they were last judged."""
         return self._evaluated_round == self.books.round
 
-    def evaluate(self, round: int) -> None:
-        """Judge every device's model on every task; `round` rounds are over."""
+    def evaluate(self, round: int, devices: Sequence[int]) -> None:
+        """Judge the models of some devices on every task; `round` rounds are over."""
         self._evaluated_s, self._evaluated_round = self.now_s, round
-        scores: list[Evaluation] = self.learner.evaluate(self.alive_devices())
+        scores: list[Evaluation] = self.learner.evaluate(devices)
         for score in scores:
             self.recorder.add("evaluations", round=round, t_s=self.now_s, **vars(score))
         self.observer.on_evaluation(self.now_s, round, scores)
@@ -320,6 +342,28 @@ class Simulation:
         clusters = (plan.members(cluster).tolist() for cluster in range(plan.num_clusters))
         rates = [self.learner.overlap(members) for members in clusters if len(members) > 1]
         return float(np.mean(rates)) if rates else 0.0
+
+    def _record_merges(
+        self,
+        device: int,
+        deliveries: Sequence[Delivery],
+        weights: Sequence[float],
+        staleness: Sequence[int],
+    ) -> None:
+        if not deliveries:
+            return
+        self.books.staleness += staleness
+        num = len(deliveries)
+        self.recorder.extend(
+            "merges",
+            round=np.full(num, self.books.round),
+            t_s=np.full(num, self.now_s),
+            device=np.full(num, device),
+            src=np.array([delivery.payload.src for delivery in deliveries]),
+            sent_round=np.array([delivery.payload.round for delivery in deliveries]),
+            staleness=np.array(staleness),
+            weight=np.array(weights, dtype=np.float64),
+        )
 
     def _record_training(self, report: TrainingReport, start_s: float, power_w: float) -> None:
         self.books.losses.append(report.loss)

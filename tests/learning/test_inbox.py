@@ -79,3 +79,12 @@ def test_lists_that_the_receiver_holds_tell_bodies_apart(payloads, decodings):
     subject.sent(payloads[0])
     subject.sent(replace(payloads[0], lists={7: np.arange(3)}))
     assert len(decodings) == 2
+
+
+def test_an_older_round_of_a_sender_is_not_kept_when_a_newer_one_has_come(payloads, decodings):
+    subject, old = Inbox(SIZE), payloads[0]
+    new = replace(old, round=old.round + 1, lists={7: np.arange(3)})
+    for payload in (old, new, new, old, new):
+        subject.sent(payload)
+    # The old one once, the new one once, and the old one again when it came late.
+    assert len(decodings) == 3

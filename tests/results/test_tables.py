@@ -12,7 +12,8 @@ POSITION = {"t_s": 0.0, "device": 1, "x_m": 2.0, "y_m": 3.0}
 def test_tables_have_the_columns_that_other_tools_rely_on():
     promised = {
         "rounds": "round t_s loss_mean bits_sent bits_delivered energy_j num_clusters "
-        "collision_rate num_late num_lost_packets",
+        "collision_rate num_late num_lost_packets num_trainings num_merged staleness_mean",
+        "merges": "round t_s device src sent_round staleness weight",
         "evaluations": "round t_s device task own accuracy loss",
         "plans": "plan t_s trigger device cluster is_gateway density",
         "links": "plan src dst power_w mean_gain_db predicted_delay_s",

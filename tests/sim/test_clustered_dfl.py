@@ -19,7 +19,8 @@ def merged(protocol, inbox, round):
     links = SimpleNamespace(src=np.array([0, 1, 0, 2]), dst=np.array([1, 0, 2, 0]))
     found = []
 
-    def merge(device, deliveries, weights):
+    def merge(device, deliveries, weights, staleness):
+        assert staleness == [round - delivery.payload.round for delivery in deliveries]
         if device == 0:
             parts = (delivery.payload for delivery in deliveries)
             found.extend((p.src, p.round, w) for p, w in zip(parts, weights, strict=True))
@@ -31,7 +32,7 @@ def merged(protocol, inbox, round):
         inbox=[list(inbox), [], []],
         alive_devices=lambda: [0, 1, 2],
         count_late=lambda delivery, detail: None,
-        learner=SimpleNamespace(merge=merge),
+        merge=merge,
     )
     protocol.aggregate(sim, round)
     assert sim.inbox == [[], [], []]

@@ -283,6 +283,23 @@ class Method(Plugin):
         whose update arrived at least in part.
         """
 
+    def broadcast(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
+        """Return what a server sends its clients: what it has aggregated; () for nothing.
+
+        A server's state is that of a device that never trains. Before its first merge there is
+        nothing to send, as clients start as it does.
+        """
+        update = self.update(cohort, state, round)
+        return () if update is None else (update,)
+
+    def adopt(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        """Return a client's state after a server's broadcast: what arrived replaces its own.
+
+        A coordinate that was sent but did not arrive stays the client's own, and so does what no
+        server is ever sent. The arrivals' weights mean nothing here.
+        """
+        return self.merge(cohort, state, [replace(arrival, weight=1.0) for arrival in arrivals])
+
     def own_adapter(self, cohort: Cohort, state: DeviceState) -> Adapter:
         """Return what the device's own training and merges have come to, as a model of its own."""
         return Adapter(cohort.layout, state.vector, self.scale)

@@ -29,7 +29,7 @@ class NominalLearner(Learner):
     """The sizes and times of a learner, without one.
 
     Attributes:
-        num_samples: training examples of each device's local training.
+        num_samples: training examples of each device's local training; none at a server.
     """
 
     def __init__(self, pool: NominalPool, setting: LearningSetting) -> None:
@@ -38,7 +38,10 @@ class NominalLearner(Learner):
         self._num_bytes = math.ceil(pool.payload_bits / 8)
         self._rounds: dict[int, int] = {}
         num_parameters = self._num_bytes // VALUE_BYTES[setting.learning.payload.dtype]
-        self.num_samples = [local.steps * local.batch for local in setting.local]
+        self.num_samples = [
+            0 if device in setting.servers else local.steps * local.batch
+            for device, local in enumerate(setting.local)
+        ]
         self._work = [
             Work(
                 flops=pool.flops,
@@ -48,6 +51,8 @@ class NominalLearner(Learner):
             )
             for local, num_samples in zip(setting.local, self.num_samples, strict=True)
         ]
+        for server in setting.servers:
+            self._work[server] = Work(flops=0.0, num_parameters=0, num_samples=0, batch_size=1)
         self._forecast = Forecast(
             update_bits=np.full(setting.num_devices, 8 * self._num_bytes),
             density=np.full(setting.num_devices, pool.density),
@@ -80,6 +85,11 @@ class NominalLearner(Learner):
     ) -> Payload | None:
         return self._payload("update", device, dst, round, self._num_bytes, self.content(device))
 
+    def broadcast_payload(
+        self, server: int, dst: int, round: int, also: Sequence[int] = ()
+    ) -> Payload | None:
+        return self._payload("broadcast", server, dst, round, self._num_bytes, self.content(server))
+
     def exchange_payload(self, device: int, dst: int, round: int) -> Payload | None:
         return self._payload("exchange", device, dst, round, self._num_bytes, self.content(device))
 
@@ -107,8 +117,11 @@ class NominalLearner(Learner):
             return None
         return Payload(kind, device, dst, round, num_bytes, self._segment_bytes, body)
 
+    def num_examples(self, device: int) -> int:
+        return self.num_samples[device]
+
     def forecast(self) -> Forecast:
-        """Every device alike."""
+        """Every device alike, but for servers."""
         return self._forecast
 
     def overlap(self, devices: Sequence[int]) -> float:

@@ -56,13 +56,18 @@ class SurrogateLearner(NominalLearner):
         self._draws: Draws = setting.draws
         self._steps = [local.steps for local in setting.local]
         n = setting.num_devices
-        division = divide(setting.learning.tasks, setting.data_root, setting.draws, n)
+        division = divide(
+            setting.learning.tasks, setting.data_root, setting.draws, n, setting.servers
+        )
         self._names = tuple(task.name for task in division.data)
         self._share = np.zeros((n, len(self._names)))  # s_o[t]
         for device, shares in enumerate(division.shares):
             for share in shares:
                 self._share[device, share.task] += len(share.examples)
-        self._share /= self._share.sum(axis=1, keepdims=True)
+        self._num_examples = self._share.sum(axis=1).astype(np.int64)
+        self._share /= np.maximum(self._num_examples, 1)[:, np.newaxis]
+        self._own = self._share > 0  # [N, T]; every task is a server's
+        self._own[sorted(setting.servers)] = True
 
         self._merged: Examples = np.zeros((n, n), dtype=np.float32)  # K_i[o] of the adapter
         self._kept: Examples = np.zeros((n, n), dtype=np.float32)  # of other clusters' updates
@@ -128,6 +133,16 @@ class SurrogateLearner(NominalLearner):
             merged[origins] = np.maximum(merged[origins], has)
         self._content.pop(device, None)
 
+    def adopt(self, client: int, delivery: Delivery) -> None:
+        origins, known = _unpack(delivery.payload.body)
+        merged = self._merged[client]
+        better = np.maximum(known - merged[origins], 0.0)
+        merged[origins] += _arrived_part(delivery) * better
+        self._content.pop(client, None)
+
+    def num_examples(self, device: int) -> int:
+        return int(self._num_examples[device])
+
     def store(self, device: int, deliveries: Sequence[Delivery]) -> None:
         kept = self._kept[device]
         for delivery in deliveries:
@@ -153,7 +168,7 @@ class SurrogateLearner(NominalLearner):
             loss = self._scores("loss", self._formula.loss, device, examples, math.inf)
             rows = zip(
                 self._names,
-                (self._share[device] > 0).tolist(),
+                self._own[device].tolist(),
                 accuracy.tolist(),
                 loss.tolist(),
                 strict=True,

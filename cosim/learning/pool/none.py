@@ -28,6 +28,9 @@ class NoLearner(NominalLearner):
     def merge(self, device: int, deliveries: Sequence[Delivery], weights: Sequence[float]) -> None:
         """Aggregate nothing."""
 
+    def adopt(self, client: int, delivery: Delivery) -> None:
+        """Take over nothing."""
+
     def store(self, device: int, deliveries: Sequence[Delivery]) -> None:
         """Keep nothing."""
 

@@ -153,12 +153,12 @@ class ClusteredDfl(Protocol):
             usable = [
                 delivery for src, delivery in sorted(newest.items()) if (src, device) in weight_of
             ]
+            staleness = [round - delivery.payload.round for delivery in usable]
             weights = [
-                weight_of[delivery.payload.src, device]
-                * self.staleness ** (round - delivery.payload.round)
-                for delivery in usable
+                weight_of[delivery.payload.src, device] * self.staleness**rounds
+                for delivery, rounds in zip(usable, staleness, strict=True)
             ]
-            sim.learner.merge(device, usable, weights)
+            sim.merge(device, usable, weights, staleness)
 
     def exchange(self, sim: Simulation, round: int) -> Steps:
         """Let gateways swap what their clusters know, and spread it."""
