@@ -167,14 +167,24 @@ class _Maker:
                 )
         self.t_s = max(ends)
         self.recorder.add(
+            "merges",
+            round=round,
+            t_s=self.t_s,
+            device=0,
+            src=1,
+            sent_round=round,
+            staleness=0,
+            weight=0.5,
+        )
+        self.recorder.add(
             "rounds",
             round=round,
             start_s=start_s,
             t_s=self.t_s,
             num_devices=self.n,
             num_trainings=self.n,
-            num_merged=0,
-            staleness_mean=float("nan"),
+            num_merged=1,
+            staleness_mean=0.0,
             num_plans=self.plan + 1,
             num_clusters=int(self.cluster.max() + 1),
             loss_mean=2.0 * np.exp(-round / 8.0),
