@@ -7,20 +7,26 @@ of `payload.outbox`.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
-from cosim.learning.adapter import Adapter, Layout, Mask
+from cosim.learning.adapter import Layout
+from cosim.learning.adapter_sizes import (
+    density_of,
+    fixed_bits,
+    num_values,
+    value_bits,
+    with_chosen_rank,
+)
 from cosim.learning.answers import Answers
 from cosim.learning.batches import LocalData, longest
 from cosim.learning.codes import CodeBook, shared_sample
+from cosim.learning.densities import Densities
 from cosim.learning.division import divide
-from cosim.learning.errors import LearningError
-from cosim.learning.freezing import Frozen
 from cosim.learning.inference.base import Codes
 from cosim.learning.learner import Forecast, Learner, LearningSetting
 from cosim.learning.measuring import Measures, Measuring
@@ -34,20 +40,19 @@ from cosim.learning.methods.base import (
 )
 from cosim.learning.model_pool import (
     ModelPool,
-    Optimisation,
-    OptimiserState,
     TrainingJob,
     TrainingResult,
 )
+from cosim.learning.movements import Movements
 from cosim.learning.payload.inbox import Inbox
 from cosim.learning.payload.outbox import Outbox
 from cosim.learning.payload.packing import Packing
 from cosim.learning.ranks import pack
+from cosim.learning.sizing import Sizing
 from cosim.learning.starting import given_starts
+from cosim.learning.trainings import Trainings
 from cosim.plugin import kind_of
 from cosim.world.compute.base import Work
-
-_Merge = Callable[[Cohort, DeviceState, Sequence[Arrival]], DeviceState]
 
 
 class AdapterLearner(Learner):
@@ -62,14 +67,16 @@ class AdapterLearner(Learner):
     """
 
     def __init__(self, setting: LearningSetting, pool: ModelPool) -> None:
+        setting = with_chosen_rank(setting, pool)
         self._setting = setting
         self._pool = pool
         self._method: Method = setting.learning.method
+        self._densities = Densities(self._method)
+        self._movements = Movements(self._method, setting.sends_movements)
         layout = Layout(pool.sites, self._method.rank, pool.head)
-        self._cohort = Cohort(setting.draws, layout, setting.num_devices)
+        self._cohort = Cohort(setting.draws, layout, setting.num_devices, servers=setting.servers)
         packing = Packing.of(setting, layout, pool)
         self._packing, self._outbox = packing, Outbox(packing)
-        self._frozen = {names: Frozen.of(layout, names) for names in _all_frozen(setting)}
 
         division = divide(
             setting.learning.tasks,
@@ -123,10 +130,7 @@ class AdapterLearner(Learner):
             own = [data.examples for data in self._data]
             self._codes = CodeBook.measured(pool, layout, vectors, own, train)
         self._inbox = Inbox(layout.size if self._codes is None else self._codes.end)
-        self._num_seen = [0] * setting.num_devices  # examples gone through, for the order of epochs
-        self._num_steps = [0] * setting.num_devices  # steps made, for the learning rate
-        self._optimisers: dict[int, OptimiserState] = {}  # of devices that keep theirs
-        self._last_loss: dict[int, float] = {}
+        self._trainings = Trainings(setting, pool, packing, self._cohort, self._data)
         self._jobs: dict[int, TrainingJob] = {}
         self._began: dict[int, DeviceState] = {}  # the states that they were fixed from
         self._results: dict[int, TrainingResult] = {}
@@ -134,10 +138,11 @@ class AdapterLearner(Learner):
     # Training
 
     def begin_training(self, device: int, round: int) -> Work:
+        self._densities.begin(device)
         job = self._job(device, round)
         self._jobs[device], self._began[device] = job, self._states[device]
         self._results.pop(device, None)
-        return self._work(job)
+        return self._trainings.work(job)
 
     def end_training(self, device: int) -> TrainingReport:
         if device not in self._jobs:
@@ -148,26 +153,22 @@ class AdapterLearner(Learner):
                 self._results[job.device] = result
         job, result = self._jobs.pop(device), self._results.pop(device)
         began = self._began.pop(device)
-        self._check_finite(job, result)
-        self._last_loss[device] = result.losses[-1]
-        self._num_seen[device] += sum(map(len, job.batches))
-        self._num_steps[device] += len(job.batches)
-        if result.optimiser is not None:
-            self._optimisers[device] = result.optimiser
-        state, vector = self._states[device], result.vector
+        self._trainings.ended(job, result)
+        state, vector, method = self._states[device], result.vector, self._densities.of(device)
         if state is not began:  # merged meanwhile: move from there
-            adapter, _ = self._method.training(self._cohort, state)
+            adapter, _ = method.training(self._cohort, state)
             moved = np.zeros(adapter.layout.size, dtype=np.float32)
             pack(job.adapter.layout, vector - job.adapter.vector, adapter.layout, moved)
             vector = adapter.vector + moved
-        self._states[device] = self._method.trained(self._cohort, state, vector)
+        self._movements.begin(device, state.vector)
+        self._states[device] = method.trained(self._cohort, state, vector)
         return TrainingReport(
             device=device,
             round=job.round,
             loss=math.fsum(result.losses) / len(result.losses),
             num_tokens=self._pool.num_tokens(job.batches),
-            flops=float(self._work(job).flops),
-            density=float(np.mean(state.trainable[self._method.scope(self._cohort.layout)])),
+            flops=float(self._trainings.work(job).flops),
+            density=float(np.mean(state.trainable[method.scope(self._cohort.layout)])),
         )
 
     def drop_training(self, device: int) -> None:
@@ -176,88 +177,19 @@ class AdapterLearner(Learner):
         self._results.pop(device, None)
 
     def _job(self, device: int, round: int) -> TrainingJob:
-        state, local = self._states[device], self._setting.local[device]
-        steps = self._method.steps(state, local.steps)
-        adapter, trainable = self._training(device)
-        return TrainingJob(
-            device=device,
-            round=round,
-            adapter=adapter,
-            trainable=trainable,
-            batches=self._data[device].batches(
-                self._setting.draws, self._num_seen[device], steps, local.batch
-            ),
-            optimisation=Optimisation(
-                local.optimizer, local.lr, local.weight_decay, local.clip, local.momentum
-            ),
-            penalty=self._method.penalty(),
-            lr_factors=local.schedule.factors(self._num_steps[device], steps),
-            optimiser=self._optimiser(device, adapter.layout),
-        )
-
-    def _training(self, device: int) -> tuple[Adapter, Mask]:
-        """Return what the device's next training starts from, and what it may move."""
-        adapter, trainable = self._method.training(self._cohort, self._states[device])
-        freeze = self._setting.local[device].freeze
-        return adapter, self._frozen[freeze].unfrozen(adapter.layout, trainable)
-
-    def _optimiser(self, device: int, layout: Layout) -> OptimiserState | None:
-        """Return where the device's optimiser goes on from; None if nobody will ask for its end."""
-        local = self._setting.local[device]
-        if local.optimizer_state == "reset":
-            return None
-        kept = self._optimisers.get(device)
-        anew = self._method.starts_anew(self._states[device])
-        if anew or kept is None or len(kept.mean) != layout.size:
-            return OptimiserState.fresh(local.optimizer, layout.size)
-        return kept
-
-    def _work(self, job: TrainingJob) -> Work:
-        """Forward and backward through N frozen parameters and the trained ones of the adapter.
-
-        4N per token (no weight gradients for the base) and 6 for each trained coordinate; with
-        `payload.scale_as` those of the named architecture.
-        """
-        trainable = np.flatnonzero(job.trainable)
-        trained = self._packing.num_trained(job.adapter.layout, trainable)
-        per_token = 4.0 * self._packing.num_frozen(self._pool) + 6.0 * trained
-        return Work(
-            flops=self._pool.num_tokens(job.batches) * per_token,
-            num_parameters=trained,
-            num_samples=sum(map(len, job.batches)),
-            batch_size=self._setting.local[job.device].batch,
-        )
-
-    def _check_finite(self, job: TrainingJob, result: TrainingResult) -> None:
-        last = self._last_loss.get(job.device)
-        found = None
-        for step, loss in enumerate(result.losses, start=1):
-            if not math.isfinite(loss):
-                found = f"the loss of step {step} is {loss}"
-                break
-            last = loss
-        if found is None and not np.isfinite(result.vector).all():
-            found = f"the adapter is not finite after step {len(result.losses)}"
-        if found is not None:
-            known = (
-                "there was no finite loss before"
-                if last is None
-                else (f"the last finite loss was {last:.6g}")
-            )
-            raise LearningError(
-                f"device {job.device}, round {job.round}: {found}; {known}; lower "
-                f"learning.local.lr, learning.local.clip or learning.method.scale"
-            )
+        return self._trainings.next(self._densities.of(device), self._states[device], round)
 
     # Payloads
 
     def update_payload(
         self, device: int, dst: int, round: int, also: Sequence[int] = ()
     ) -> Payload | None:
-        update = self._method.update(self._cohort, self._states[device], round)
-        updates = () if update is None else (update,)
+        method = self._densities.of(device)
+        update = method.update(self._cohort, self._states[device], round)
         if update is not None:
             self._measuring.sent(device, update.coordinates)
+            update = self._movements.sent(device, update)
+        updates = () if update is None else (update,)
         drawn = self._method.draws_coordinates
         return self._payload("update", device, (dst, *also), round, updates, drawn)
 
@@ -268,7 +200,8 @@ class AdapterLearner(Learner):
         return self._payload("broadcast", server, (dst, *also), round, updates)
 
     def exchange_payload(self, device: int, dst: int, round: int) -> Payload | None:
-        updates = self._method.exchange(self._cohort, self._states[device], round)
+        method = self._densities.of(device)
+        updates = method.exchange(self._cohort, self._states[device], round)
         drawn = self._method.draws_coordinates
         return self._payload("exchange", device, (dst,), round, updates, drawn)
 
@@ -300,10 +233,17 @@ class AdapterLearner(Learner):
         return self._outbox.payload(kind, src, receivers, round, updates, drawn)
 
     def _update_bits(self, device: int) -> int:
-        coordinates = self._method.expected(self._cohort, self._states[device])
-        vector, drawn = self._states[device].vector, self._method.draws_coordinates
-        bits = self._outbox.expected_bits(device, coordinates, vector, drawn)
-        if self._codes is not None and not self._codes.has_told(device):
+        state, is_server = self._states[device], device in self._setting.servers
+        sent = self._method.broadcast(self._cohort, state, 0) if is_server else ()
+        if sent:
+            return sum(
+                self._outbox.expected_bits(device, update.coordinates, state.vector)
+                for update in sent
+            )
+        coordinates = self._densities.of(device).expected(self._cohort, state)
+        drawn = self._method.draws_coordinates
+        bits = self._outbox.expected_bits(device, coordinates, state.vector, drawn)
+        if self._codes is not None and not is_server and not self._codes.has_told(device):
             bits += self._packing.code_bits(self._codes.length)
         return bits
 
@@ -313,16 +253,17 @@ class AdapterLearner(Learner):
         if min(weights, default=0.0) < 0 or math.fsum(weights) > 1 + 1e-9:
             raise ValueError(f"expected weights of at least 0 and of sum at most 1, got {weights}")
         arrivals = self._arrivals(deliveries, weights)
-        self._merged(device, arrivals, self._method.merge)
-
-    def adopt(self, client: int, delivery: Delivery) -> None:
-        self._merged(client, self._arrivals([delivery], [1.0]), self._method.adopt)
-
-    def _merged(self, device: int, arrivals: list[Arrival], merge: _Merge) -> None:
+        arrivals = self._movements.merged(arrivals, self._states[device].vector)
         before = self._states[device]
-        self._states[device] = merge(self._cohort, before, arrivals)
+        method = self._densities.of(device)
+        self._states[device] = method.merge(self._cohort, before, arrivals)
         if self._measuring.watches:
             self._measuring.merged(before, arrivals, self._states[device])
+
+    def adopt(self, client: int, delivery: Delivery) -> None:
+        arrivals, state = self._arrivals([delivery], [1.0]), self._states[client]
+        method = self._densities.of(client)
+        self._states[client] = method.adopt(self._cohort, state, arrivals)
 
     def store(self, device: int, deliveries: Sequence[Delivery]) -> None:
         arrivals = self._arrivals(deliveries, [0.0] * len(deliveries))
@@ -364,25 +305,59 @@ class AdapterLearner(Learner):
     def _next_work(self, device: int) -> Work:
         if device in self._setting.servers:
             return Work(flops=0.0, num_parameters=0, num_samples=0, batch_size=1)
-        return self._work(self._job(device, 0))
+        return self._trainings.work(self._job(device, 0))
+
+    def sizing(self, devices: Sequence[int]) -> Sizing:
+        packing = self._packing
+        is_settled = np.array([self._is_settled(device) for device in devices])
+        update_bits = np.array([self._update_bits(device) for device in devices])
+        works = [
+            self._trainings.work_range(self._method, self._states[device]) for device in devices
+        ]
+        return Sizing(
+            num_values=np.where(is_settled, 0.0, num_values(self._method, packing)),
+            fixed_bits=np.where(is_settled, update_bits, fixed_bits(packing)),
+            value_bits=value_bits(packing),
+            knows_positions=self._method.draws_coordinates,
+            density=np.array([self._part_sent(device) for device in devices]),
+            update_bits=update_bits,
+            full_work=Work.of([full for full, _ in works]),
+            least_work=Work.of([least for _, least in works]),
+            rank=self._method.rank,
+        )
+
+    def _is_settled(self, device: int) -> bool:
+        return self._method.settles_density and self._states[device].trainings > 0
+
+    def _part_sent(self, device: int) -> float:
+        return density_of(self._densities.of(device), self._cohort, self._states[device])
+
+    def set_densities(self, devices: Sequence[int], density: Sequence[float]) -> None:
+        self._densities.set(devices, density)
 
     def _density(self, device: int) -> float:
+        if device in self._setting.servers:  # it trains nothing that could collide
+            return 0.0
         layout = self._cohort.layout
         scope = self._method.scope(layout)
-        expected = self._method.expected(self._cohort, self._states[device])
+        expected = self._densities.of(device).expected(self._cohort, self._states[device])
         inside = np.count_nonzero((expected >= scope.start) & (expected < scope.stop))
         return float(inside / (scope.stop - scope.start))
 
     def overlap(self, devices: Sequence[int]) -> float:
         scope = self._method.scope(self._cohort.layout)
-        return overlap([self._states[device].trainable[scope] for device in devices])
+        train = [device for device in devices if device not in self._setting.servers]
+        return overlap([self._states[device].trainable[scope] for device in train])
 
     def watch_merges(self, watch: bool) -> None:
         self._measuring.watches = watch
 
     def measure(self, clusters: Sequence[Sequence[int]]) -> Mapping[int, Measures]:
         devices = [device for members in clusters for device in members]
-        next_trainings = {device: self._training(device) for device in devices}
+        next_trainings = {
+            device: self._trainings.training(self._densities.of(device), self._states[device])
+            for device in devices
+        }
         return self._measuring.measures(self._states, clusters, next_trainings)
 
     def evaluate(self, devices: Sequence[int]) -> list[Evaluation]:
@@ -403,10 +378,6 @@ class AdapterLearner(Learner):
     def _answerer(self, device: int) -> tuple[DeviceState, Codes | None]:
         codes = None if self._codes is None else self._codes.known(device)
         return self._states[device], codes
-
-
-def _all_frozen(setting: LearningSetting) -> set[tuple[str, ...]]:
-    return {local.freeze for local in setting.local}
 
 
 def _emptied(update: Update) -> Update:

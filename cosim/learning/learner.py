@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
 from cosim.learning.measuring import Measures
+from cosim.learning.sizing import ChooseRank, Sizing
 from cosim.rng import Draws
 from cosim.scenario.local import Local
 from cosim.world.compute.base import Work
@@ -37,6 +38,9 @@ class LearningSetting:
         test_examples: how many test examples of each task a device is judged on.
         servers: devices that hold no data and never train; they are judged as if every task were
             their own.
+        sends_movements: whether devices send by how much a training has moved them, and not where
+            it ended; whoever merges adds that to what it then has.
+        choose_rank: chooses the rank of all adapters; None for the method's own.
     """
 
     learning: "Learning"
@@ -47,6 +51,8 @@ class LearningSetting:
     segment_bytes: int
     test_examples: int
     servers: frozenset[int] = frozenset()
+    sends_movements: bool = False
+    choose_rank: ChooseRank | None = None
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,9 @@ class Forecast:
 
     Attributes:
         update_bits: application bits of the update, the mean over the receivers of the newest one;
-            before the first, to a receiver that holds nothing yet, [N].
+            before the first, to a receiver that holds nothing yet; of a server's broadcast, [N].
         density: how much of what training may move the update holds, 0 to 1: a fraction of B where
-            A is frozen, and else of the whole adapter, [N].
+            A is frozen, and else of the whole adapter, [N]; 0 of a server, which trains nothing.
         work: of the training, its numbers [N].
     """
 
@@ -136,6 +142,18 @@ class Learner(ABC):
         """Return what the next training and update of every device will be, for the planner."""
 
     @abstractmethod
+    def sizing(self, devices: Sequence[int]) -> Sizing:
+        """Return how large the next updates of some devices would be, for the controller."""
+
+    @abstractmethod
+    def set_densities(self, devices: Sequence[int], density: Sequence[float]) -> None:
+        """Set how dense the updates of some devices are, each from its next training on.
+
+        Raises:
+            ValueError: the method takes no density.
+        """
+
+    @abstractmethod
     def evaluate(self, devices: Sequence[int]) -> list[Evaluation]:
         """Judge these devices' models on every task."""
 
@@ -144,7 +162,7 @@ class Learner(ABC):
         """Return the measured collision rate of these devices.
 
         It is the fraction of coordinates that more than one of them trains, of B where A is
-        frozen, and else of the whole adapter.
+        frozen, and else of the whole adapter. Servers train none.
         """
 
     def watch_merges(self, watch: bool) -> None:  # noqa: B027  optional, not forgotten

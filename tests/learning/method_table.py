@@ -39,8 +39,8 @@ class Row:
         exact: what a device's answer is exactly, after a clique has merged with equal weights: the
             mean or the sum of the answers before, or of its own B with all A. None: nothing.
         fixed_mask: what is trained is the same from the second training on.
-        server: what one that has never trained gets of its clients: the average of coordinates, or
-            of products; None where a server is of no use, or tested by itself.
+        server: what a server gets of its clients: the average of coordinates, or of products, or
+            what it had and their movements; None where it is tested by itself.
         answers: the sum of the experts, or their mean by members.
         lost: what a lost coordinate counts as: the device's own value, what it sent itself (its
             base where it sent nothing), or nothing.
@@ -54,7 +54,7 @@ class Row:
     budget: int | None = None
     exact: Literal["mean", "sum", "own_b"] | None = None
     fixed_mask: bool = True
-    server: Literal["average", "products"] | None = "average"
+    server: Literal["average", "products", "movements"] | None = "average"
     answers: Literal["mean", "sum"] = "mean"
     lost: Literal["own", "sent", "nothing"] = "own"
     trainings: int = 1
@@ -79,14 +79,12 @@ _PART = 53  # ceil(0.3 x 176)
 
 TABLE = {
     # A and B averaged
-    "lora": Row(Lora(rank=4), "all", NUM_AB, server=None),
-    "lora gaussian": Row(Lora(rank=4, init="gaussian"), "all", NUM_AB, server=None),
-    "lora own-start": Row(Lora(rank=4, common_start=False), "all", NUM_AB, server=None),
+    "lora": Row(Lora(rank=4), "all", NUM_AB),
+    "lora gaussian": Row(Lora(rank=4, init="gaussian"), "all", NUM_AB),
+    "lora own-start": Row(Lora(rank=4, common_start=False), "all", NUM_AB),
     "ilora": Row(Ilora(rank=4), "all", NUM_AB),
     "dec_lora": Row(DecLora(rank=4), "all", NUM_AB),
-    "dec_lora lazy": Row(
-        DecLora(rank=4, gossip_step=0.5), "all", NUM_AB, server=None, agrees=False
-    ),
+    "dec_lora lazy": Row(DecLora(rank=4, gossip_step=0.5), "all", NUM_AB, agrees=False),
     "n_lora": Row(
         NLora(rank=4),
         "all",
@@ -109,27 +107,47 @@ TABLE = {
     # Ranks
     "hetlora": Row(Hetlora(ranks=(2, 4)), "ranks", server=None, agrees=False),
     "hetlora p3": Row(
-        Hetlora(sense="p3", rank=4, density=0.6), "ranks", 2 * NUM_AB // 4, agrees=False
+        Hetlora(sense="p3", rank=4, density=0.6),
+        "ranks",
+        2 * NUM_AB // 4,
+        server="movements",
+        agrees=False,
     ),
     # A part
-    "rlora": Row(Rlora(rank=4, density=0.3), "part", _PART, agrees=False),
-    "flasc": Row(Flasc(rank=4, density=0.3), "part", _PART, agrees=False),
+    "rlora": Row(Rlora(rank=4, density=0.3), "part", _PART, server="movements", agrees=False),
+    "flasc": Row(Flasc(rank=4, density=0.3), "part", _PART, server="movements", agrees=False),
     "flasc download": Row(
-        Flasc(rank=4, density=0.3, download_density=0.6), "part", _PART, agrees=False
+        Flasc(rank=4, density=0.3, download_density=0.6),
+        "part",
+        _PART,
+        server="movements",
+        agrees=False,
     ),
     "flasc feedback": Row(
         Flasc(rank=4, density=0.3, error_feedback=True),
         "part",
         _PART,
+        server="movements",
         memory="waiting",
         agrees=False,
     ),
-    "soft": Row(Soft(rank=4, drop=0.7), "part", _PART, lost="sent", memory="memory"),
-    "soft weights": Row(
-        Soft(rank=4, drop=0.7, feedback="weights"), "part", _PART, lost="sent", memory="memory"
+    "soft": Row(
+        Soft(rank=4, drop=0.7), "part", _PART, server="movements", lost="sent", memory="memory"
     ),
-    "fedlodrop": Row(Fedlodrop(rank=4, drop=0.4), "dropped", fixed_mask=False, lost="sent"),
-    "fedlodrop p3": Row(Fedlodrop(rank=4, drop=0.7, sense="p3"), "part", _PART, lost="sent"),
+    "soft weights": Row(
+        Soft(rank=4, drop=0.7, feedback="weights"),
+        "part",
+        _PART,
+        server="movements",
+        lost="sent",
+        memory="memory",
+    ),
+    "fedlodrop": Row(
+        Fedlodrop(rank=4, drop=0.4), "dropped", server="movements", fixed_mask=False, lost="sent"
+    ),
+    "fedlodrop p3": Row(
+        Fedlodrop(rank=4, drop=0.7, sense="p3"), "part", _PART, server="movements", lost="sent"
+    ),
     # Masks
     "sparse_orthogonal": _masked(_sparse()),
     "sparse_orthogonal mean": _masked(_sparse(agg="mean")),

@@ -36,7 +36,7 @@ def test_each_device_trains_as_its_group_says():
     assert all(first.trainable[where].all() for where in still)
     assert not any(second.trainable[where].any() for where in still)
     assert second.trainable[layout.slices_a[1]].all()
-    assert subject._work(second).num_parameters == second.trainable.sum()
+    assert subject._trainings.work(second).num_parameters == second.trainable.sum()
 
 
 def test_the_schedule_goes_on_from_round_to_round():

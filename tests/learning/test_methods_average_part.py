@@ -1,6 +1,7 @@
 """Methods that average a part: budgets met to the entry, error feedback, unequal ranks."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,19 +110,20 @@ def test_a_flasc_training_begins_from_the_largest_weights_and_moves_the_dense_ad
 
 def test_a_flasc_server_broadcasts_its_largest_weights_and_clients_hold_nothing_else():
     method = Flasc(rank=4, density=0.3, download_density=0.25)
-    server, *clients = devices(method, PLAIN, count=3, trainings=0)
-    clients = [trained(method, client, 0, PLAIN) for client in clients]
-    sent = [arrival(method.update(PLAIN, client, 1), 0.5) for client in clients]
-    server = method.merge(PLAIN, server, sent)
-    down = method.update(PLAIN, server, 1)
+    cohort = replace(PLAIN, servers=frozenset({0}))
+    server, *clients = devices(method, cohort, count=3, trainings=0)
+    clients = [trained(method, client, 0, cohort) for client in clients]
+    sent = [arrival(method.update(cohort, client, 1), 0.5) for client in clients]
+    server = method.merge(cohort, server, sent)
+    (down,) = method.broadcast(cohort, server, 1)
     assert len(down.coordinates) == math.ceil(0.25 * NUM_AB)
     lost = down.coordinates[:5]
-    client = method.merge(PLAIN, clients[0], [arrival(down, 1.0, lost)])
+    client = method.adopt(cohort, clients[0], [arrival(down, 1.0, lost)])
     expected = down.dense(LAYOUT)
     expected[lost] = clients[0].vector[lost]  # a lost packet is the client's own
     np.testing.assert_allclose(client.vector, expected, rtol=1e-6, atol=1e-6)
-    whole = method.merge(PLAIN, clients[0], [arrival(down, 1.0)])
-    np.testing.assert_array_equal(method.training(PLAIN, whole)[0].vector, whole.vector)
+    whole = method.adopt(cohort, clients[0], [arrival(down, 1.0)])
+    np.testing.assert_array_equal(method.training(cohort, whole)[0].vector, whole.vector)
 
 
 @pytest.mark.parametrize("method", [Rlora(), Flasc(), Hetlora(sense="p3")], ids=str)
@@ -188,8 +190,8 @@ def test_hetlora_in_a_clique_is_the_published_aggregate():
     assert (server.vector != 0).all()  # all ranks, though number 0 would train two
     (told,) = method.exchange(PLAIN, server, 1)
     np.testing.assert_array_equal(told.values, server.vector)
-    down = method.update(PLAIN, server, 1)
-    client = method.merge(PLAIN, states[2], [arrival(down, 1.0)])
+    (down,) = method.broadcast(PLAIN, server, 1)
+    client = method.adopt(PLAIN, states[2], [arrival(down, 1.0)])
     held = states[2].trainable
     np.testing.assert_allclose(client.vector, np.where(held, expected, 0), rtol=1e-5, atol=1e-6)
     adapter, trainable = method.training(PLAIN, server)

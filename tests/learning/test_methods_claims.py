@@ -1,4 +1,4 @@
-"""What each method claims in the table: exactness, error feedback, servers, gateways, heads."""
+"""What each method claims in the table: exactness, error feedback, gateways, heads."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,6 @@ from method_helpers import (
     PLAIN,
     answer,
     arrival,
-    best,
     clique,
     devices,
     error,
@@ -105,44 +104,7 @@ def test_error_feedback_conserves_what_was_not_sent(name, seed):
         states = merged
 
 
-# Servers and gateways
-
-
-@pytest.mark.parametrize("name", where(server="average") + where(server="products"))
-@BOTH
-def test_a_server_has_no_part_of_its_own_and_sends_all_that_is_shared(name, cohort):
-    row, method, cohort = row_of(name, cohort)
-    layout = cohort.layout
-    server, *clients = devices(method, cohort, trainings=0)
-    clients = [trained(method, client, 0, cohort) for client in clients]
-    updates = updates_of(method, cohort, clients)
-    merged = read_only(method.merge(cohort, server, [arrival(u, 1 / 3) for u in updates]))
-    assert merged.members == (0, 1, 2, 3)
-    if row.server == "products":
-        found, wanted = (
-            answer(method, cohort, merged),
-            mean_of(method, cohort, clients, [1 / 3] * 3),
-        )
-        if kind(name) == "flexlora":  # cut to the largest rank of all
-            assert error(found, wanted) > 1e-3
-            wanted = best(wanted, method.rank)
-        assert error(found, wanted) < 1e-5
-        return
-    start = server.vector.astype(np.float64) * (name != "soft weights")
-    step = np.zeros(layout.size)
-    for update in updates:
-        step[update.coordinates] += (update.values - start[update.coordinates]) / 3
-    np.testing.assert_allclose(merged.vector, start + step, rtol=1e-5, atol=1e-6)
-    down = method.update(cohort, merged, 1)
-    assert down.members == (0, 1, 2, 3)
-    np.testing.assert_array_equal(down.values, merged.vector[down.coordinates])
-    if name != "flasc download":
-        np.testing.assert_array_equal(down.coordinates, method.shared(layout))
-    client = method.merge(cohort, clients[0], [arrival(down, 1.0)])
-    np.testing.assert_allclose(client.vector[down.coordinates], down.values, rtol=1e-5, atol=1e-6)
-    kept = np.setdiff1d(np.arange(layout.size), down.coordinates)
-    stays = 0 if name == "flasc download" else clients[0].vector[kept]
-    np.testing.assert_array_equal(client.vector[kept], stays)
+# Gateways
 
 
 @EVERY

@@ -175,7 +175,7 @@ def test_collisions_take_their_part_by_the_coefficient(interference):
 
 @pytest.mark.parametrize(("count", "rate"), [(2, 0.01), (3, 0.028), (5, 0.08146)])
 def test_the_collision_rate_is_the_papers(count, rate):
-    assert collision_rate(0.1, count) == pytest.approx(rate)
+    assert collision_rate([0.1] * count) == pytest.approx(rate)
 
 
 def test_others_examples_count_by_transfer():

@@ -9,6 +9,7 @@ and tells other clusters differs; averaging, storing and answering are the same.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -58,9 +59,12 @@ def mean_adapter(experts: Sequence[Expert]) -> Adapter:
 class Averaged(Method):
     """Trains, sends and averages all of A, B and the head; what differs is for a method to say.
 
-    A device that has not trained but holds what others have, as a server does, sends all that is
-    shared, in the name of all whose training it holds.
+    A server sends all that is shared, in the name of all whose updates it merged last.
     """
+
+    @property
+    def movements(self) -> Literal["sends", "adds", "neither"]:
+        return "adds"
 
     def start_misfit(self) -> str | None:
         return None
@@ -107,13 +111,10 @@ class Averaged(Method):
         return vector
 
     def update(self, cohort: Cohort, state: DeviceState, round: int) -> Update | None:
-        if state.trainings:
-            at = self.sent(cohort, state, round)
-            return Update((state.device,), round, at, state.vector[at])
-        if len(state.members) == 1:
+        if not state.trainings:
             return None
-        at = self.shared(cohort.layout)
-        return Update(state.members, round, at, state.vector[at])
+        at = self.sent(cohort, state, round)
+        return Update((state.device,), round, at, state.vector[at])
 
     def expected(self, cohort: Cohort, state: DeviceState) -> Coordinates:
         return self.sent(cohort, state, 0)
@@ -124,6 +125,22 @@ class Averaged(Method):
         vector = self.mixed(cohort, state, arrivals)
         known = forget(state.known, members)
         return replace(state, vector=vector, members=members, known=known)
+
+    def broadcast(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
+        if len(state.members) == 1:
+            return ()
+        at = self.shared(cohort.layout)
+        return (Update(state.members, round, at, state.vector[at]),)
+
+    def adopt(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        arrivals = in_order(arrivals)
+        if not arrivals:
+            return state
+        members = merged_members(state, arrivals)
+        vector = state.vector.copy()
+        for arrival in arrivals:
+            vector[arrival.update.coordinates] = arrival.update.values
+        return replace(state, vector=vector, members=members, known=forget(state.known, members))
 
     def counted(self, cohort: Cohort, state: DeviceState, arrival: Arrival) -> Vector:
         """Return an arrival as the adapter that it counts as in a merge, [layout.size]."""
@@ -139,7 +156,7 @@ class Averaged(Method):
         return tuple((Adapter(cohort.layout, vector, self.scale), w) for vector, w in vectors)
 
     def exchange(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
-        if self.update(cohort, state, round) is None:
+        if not state.trainings and len(state.members) == 1:
             return ()
         at = self.told(cohort, state, round)
         return (Update(state.members, round, at, state.vector[at]),)

@@ -8,9 +8,9 @@ classifier is none.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +115,14 @@ class Masked(Method):
     `alpha` weighs the devices in that sum: `one`, or `normalised` to sum 1 over all known devices.
     The paper leaves it open. Each product is trained at full strength, so normalised alphas divide
     what every device has learned by their number.
+
+    A server [own choice, the papers know none] aggregates B over all masks, and remembers who has
+    which mask. With `combine: concat` it sends each B_j, aggregated, on j's mask: client i goes on
+    from its own and answers with sum_j alpha_j A_j B_j, as in a cluster of all. A broadcast grows
+    with their number. With `linear` it sends the aggregated B once. No A is ever sent.
     """
+
+    settles_density: ClassVar[bool] = True
 
     density: Annotated[float, Field(gt=0, le=1)] = 0.1
     keep: Literal["magnitude", "signed"] = "magnitude"
@@ -135,6 +142,10 @@ class Masked(Method):
                 "aggregated B, got none; use combine: concat"
             )
         return self
+
+    def _keys_at(self, density: float) -> dict[str, float]:
+        """The density at which a mask is fixed, after the first training, is for good."""
+        return {"density": density}
 
     @abstractmethod
     def frozen_a(self, cohort: Cohort, device: int) -> Vector:
@@ -228,15 +239,12 @@ class Masked(Method):
 
         A device that has no mask yet aggregates nothing; it keeps what arrives as it is.
         """
+        if state.device in cohort.servers:
+            return self._gathered(cohort, state, arrivals)
         if not state.trainings:
             return self.store(state, arrivals)
         members = merged_members(state, arrivals)
-        own = np.where(state.trainable, state.vector, np.float32(0))
-        merged = aggregate(self.agg, own, state.trainable, arrivals)
-        merged[cohort.layout.part_a] = state.vector[cohort.layout.part_a]
-        if self.agg == "sum":
-            head = cohort.layout.part_head
-            merged[head] = aggregate("mean", own, state.trainable, arrivals)[head]
+        merged = self._aggregated(cohort, state, state.trainable, arrivals)
         if self.combine == "linear":
             known = forget(state.known, members)
             return replace(state, vector=merged, members=members, known=known)
@@ -244,6 +252,60 @@ class Masked(Method):
         for arrival in in_order(arrivals):
             known = remember(known, arrival)
         vector = _pruned(cohort, merged, state.trainable)
+        return replace(state, vector=vector, members=members, known=known)
+
+    def _aggregated(
+        self, cohort: Cohort, state: DeviceState, mask: Mask, arrivals: Sequence[Arrival]
+    ) -> Vector:
+        """Return the state's vector with B aggregated, and the mean head."""
+        layout = cohort.layout
+        own = np.where(mask, state.vector, np.float32(0))
+        merged = aggregate(self.agg, own, mask, arrivals)
+        merged[layout.part_a] = state.vector[layout.part_a]
+        if self.agg == "sum":
+            merged[layout.part_head] = aggregate("mean", own, mask, arrivals)[layout.part_head]
+        return merged
+
+    def _gathered(
+        self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]
+    ) -> DeviceState:
+        """Return a server's state: B aggregated over all masks, and what each client sent last."""
+        known = dict(state.known)
+        for arrival in in_order(arrivals):
+            known = remember(known, arrival)
+        merged = self._aggregated(cohort, state, _held(cohort, state.known), arrivals)
+        if self.agg == "sum":  # of what each sent last, and not of earlier sums
+            part = cohort.layout.part_b
+            merged[part] = sum(update.dense(cohort.layout)[part] for update in known.values())
+        members = merged_members(state, arrivals)
+        return replace(state, vector=merged, members=members, known=known)
+
+    def broadcast(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
+        """Send the aggregated B on each client's mask (concat), or on all of them once (linear)."""
+        sent = [update for _, update in sorted(state.known.items())]
+        if self.agg == "none" or not sent:
+            return tuple(sent)
+        if self.combine == "linear":
+            members = tuple(sorted(member for each in sent for member in each.members))
+            return (_update(members, round, state.vector, _held(cohort, state.known)),)
+        return tuple(replace(each, values=state.vector[each.coordinates]) for each in sent)
+
+    def adopt(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        """Take over what there is of the own B, or the one B (linear); remember the others'.
+
+        A device that has no mask yet, or whose B is its own (agg: none), remembers alone.
+        """
+        stored = self.store(state, arrivals)
+        if not state.trainings or not in_order(arrivals):
+            return stored
+        members, linear = merged_members(state, arrivals), self.combine == "linear"
+        if self.agg == "none":
+            return replace(stored, members=members)
+        vector = state.vector.copy()
+        for update in (arrival.update for arrival in in_order(arrivals)):
+            if linear or update.members == (state.device,):
+                vector[update.coordinates] = update.values
+        known = forget(state.known, members) if linear else stored.known
         return replace(state, vector=vector, members=members, known=known)
 
     def own_adapter(self, cohort: Cohort, state: DeviceState) -> Adapter:
@@ -301,8 +363,10 @@ class Masked(Method):
 
     def experts(self, cohort: Cohort, state: DeviceState) -> tuple[Expert, ...]:
         """Return (sum_{j in members} A_j) B of each that is known."""
-        layout = cohort.layout
-        entries = {members: update.dense(layout) for members, update in state.known.items()}
+        layout, known = cohort.layout, state.known
+        if state.device in cohort.servers:
+            known = {update.members: update for update in self.broadcast(cohort, state, 0)}
+        entries = {members: update.dense(layout) for members, update in known.items()}
         if self._has_trained(state) or not entries:
             entries[self.answers_for(state)] = state.vector
         ordered = sorted(entries.items(), key=lambda entry: entry[0])
@@ -317,6 +381,14 @@ class Masked(Method):
     def _has_trained(self, state: DeviceState) -> bool:
         """Whether its B holds a training (a restart throws the warm-up's away)."""
         return state.trainings > (1 if self.restarts() else 0)
+
+
+def _held(cohort: Cohort, known: Mapping[Members, Update]) -> Mask:
+    """Return the coordinates that any of these updates holds, [layout.size]."""
+    held = np.zeros(cohort.layout.size, dtype=np.bool_)
+    for update in known.values():
+        held[update.coordinates] = True
+    return held
 
 
 def _update(members: Members, round: int, vector: Vector, mask: Mask) -> Update:

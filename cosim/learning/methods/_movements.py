@@ -6,16 +6,19 @@ A coordinate that a device does not send is one that it has not moved. So an agg
 
 with `base` what the device had after its last merge, as a server's clients have its broadcast. What
 is sent are values, not differences: where the bases are the same, as in a clique, it is the same,
-and where they differ it pulls them together; a second copy does no harm.
+and where they differ it pulls them together; a second copy does no harm. A server is sent
+differences (`cosim.learning.methods._clients`).
 """
 
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
 from cosim.learning.adapter import Adapter, Layout, Mask, Vector
+from cosim.learning.methods._clients import as_sent, as_values
 from cosim.learning.methods._one_adapter import OneAdapter
 from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState, Parts, Update
 
@@ -25,14 +28,17 @@ class SentState(DeviceState):
     """A device that sends a part of what it has learned.
 
     Attributes:
-        base: what it had after its last merge, [layout.size].
+        base: what it had after its last merge; of a server's client, when its last training began,
+            [layout.size].
         memory: what it has learned before that and not sent yet, [layout.size].
         merged_at: how many trainings it had done then.
+        to_send: the coordinates that its last training chose to send.
     """
 
     base: Vector = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
     memory: Vector = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
     merged_at: int = 0
+    to_send: Mask | None = field(default=None, repr=False)
 
 
 def average(base: Vector, own: Vector, own_weight: float, arrivals: Sequence[Arrival]) -> Vector:
@@ -58,6 +64,10 @@ def average(base: Vector, own: Vector, own_weight: float, arrivals: Sequence[Arr
 class Sparsified(OneAdapter):
     """Trains A and B, and sends a part of the coordinates; the head, if any, is always sent."""
 
+    @property
+    def movements(self) -> Literal["sends", "adds", "neither"]:
+        return "sends"
+
     @abstractmethod
     def part_of(self, cohort: Cohort, state: SentState, moved: Vector) -> Mask:
         """Return the coordinates to send of a movement after the device's last training."""
@@ -76,6 +86,8 @@ class Sparsified(OneAdapter):
 
     def chosen(self, cohort: Cohort, state: SentState) -> Mask:
         """Return the coordinates that the device sends after its last training."""
+        if state.to_send is not None and state.trainings > state.merged_at:
+            return state.to_send
         return self.part_of(cohort, state, self.wanted(state) - self.counted_from(state))
 
     def told(self, cohort: Cohort, state: DeviceState, round: int) -> Coordinates:
@@ -103,12 +115,21 @@ class Sparsified(OneAdapter):
             device, state.vector, state.trainable, state.members, base=state.vector, memory=memory
         )
 
+    def trained(self, cohort: Cohort, state: DeviceState, vector: Vector) -> DeviceState:
+        """Take over what was trained; a client has sent the training before, and counts from it."""
+        if cohort.servers:
+            held, _ = self._after_last(cohort, _sent_state(state))
+            state = replace(held, base=state.vector)
+        after = replace(_sent_state(super().trained(cohort, state, vector)), to_send=None)
+        return replace(after, to_send=self.chosen(cohort, after))
+
     def update(self, cohort: Cohort, state: DeviceState, round: int) -> Update | None:
         if not state.trainings:
-            return super().update(cohort, state, round)
+            return None
         held = _sent_state(state)
-        coordinates = np.flatnonzero(self.chosen(cohort, held))
-        return Update((state.device,), round, coordinates, self.wanted(held)[coordinates])
+        at = np.flatnonzero(self.chosen(cohort, held))
+        update = Update((state.device,), round, at, self.wanted(held)[at])
+        return as_sent(cohort, update, self.counted_from(held))
 
     def expected(self, cohort: Cohort, state: DeviceState) -> Coordinates:
         return np.flatnonzero(self.likely(cohort, _sent_state(state)))
@@ -117,23 +138,31 @@ class Sparsified(OneAdapter):
         self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival], own_weight: float
     ) -> DeviceState:
         """Average movements; of the device's own training counts what it has sent."""
-        held = _sent_state(state)
-        base = self.counted_from(held)
-        own = held.vector
-        if held.trainings > held.merged_at:
-            own = np.where(self.chosen(cohort, held), self.wanted(held), base)
-            held = self.after_sending(held, own)
+        base = self.counted_from(_sent_state(state))
+        held, own = self._after_last(cohort, _sent_state(state))
+        arrivals = as_values(cohort, state, arrivals, base)
         vector = average(base, own, own_weight, arrivals)
         return replace(held, vector=vector, base=vector, merged_at=held.trainings)
 
+    def adopt(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        held, _ = self._after_last(cohort, _sent_state(state))
+        adopted = _sent_state(super().adopt(cohort, held, arrivals))
+        return replace(adopted, base=adopted.vector, merged_at=held.trainings)
+
+    def _after_last(self, cohort: Cohort, held: SentState) -> tuple[SentState, Vector]:
+        """Return the state with what its last training has left unsent, and what it has sent."""
+        if held.trainings == held.merged_at:
+            return held, held.vector
+        base = self.counted_from(held)
+        own = np.where(self.chosen(cohort, held), self.wanted(held), base)
+        return self.after_sending(held, own), own
+
     def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
         """Return each one's base with what it has sent in its place, the own one's too."""
-        held = _sent_state(state)
-        base, own = self.counted_from(held), held.vector
-        if held.trainings > held.merged_at:
-            own = np.where(self.chosen(cohort, held), self.wanted(held), base)
+        base = self.counted_from(_sent_state(state))
+        _, own = self._after_last(cohort, _sent_state(state))
         vectors = []
-        for arrival in arrivals:
+        for arrival in as_values(cohort, state, arrivals, base):
             vector = base.copy()
             vector[arrival.sent] = own[arrival.sent]
             vector[arrival.update.coordinates] = arrival.update.values

@@ -6,6 +6,7 @@ A device answers with one adapter that stands for its cluster, as where A and B 
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from cosim.learning.methods._average import Averaged
 from cosim.learning.methods.base import (
@@ -21,6 +22,10 @@ from cosim.learning.methods.base import (
 
 class OneAdapter(Averaged):
     """Merges by a rule of its own; sends and answers as methods do that average."""
+
+    @property
+    def movements(self) -> Literal["sends", "adds", "neither"]:
+        return "neither"
 
     @abstractmethod
     def merged(

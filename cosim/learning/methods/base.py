@@ -8,7 +8,7 @@ an array that it was given.
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from cosim.learning.adapter import Adapter, Layout, Mask, Vector
 from cosim.learning.penalties import Penalty
-from cosim.plugin import Plugin
+from cosim.plugin import Plugin, kind_of
 from cosim.rng import Draws
 
 Members = tuple[int, ...]
@@ -33,14 +33,16 @@ class Cohort:
             None where nobody has measured them.
         starts: the vector that each device is given to start with, [layout.size] each; empty where
             they draw theirs.
+        servers: devices that never train; where there are any, the others are their clients.
     """
 
     draws: Draws
     layout: Layout
     num_devices: int
     effective_ranks: tuple[float, ...] | None = None
-    # Nothing that is drawn depends on it.
+    # Nothing that is drawn depends on these.
     starts: tuple[Vector, ...] = field(default=(), repr=False, compare=False)
+    servers: frozenset[int] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,13 @@ class Method(Plugin):
     # Whether anybody can draw the coordinates of a device's own updates and exchanges from the
     # device's number and the round, so that they need not be sent.
     draws_coordinates: ClassVar[bool] = False
+    # Whether an update after a merge tells what the merge came to, so that devices can send and
+    # merge several times between two trainings.
+    mixes_again: ClassVar[bool] = True
+    # Whether the density of a device's first training is that of all its updates.
+    settles_density: ClassVar[bool] = False
+    # Whether a part of what devices answer with is never sent, so that a server cannot answer.
+    is_personal: ClassVar[bool] = False
 
     rank: Annotated[int, Field(ge=1, le=1024)] = 8
     scale: Annotated[float, Field(gt=0)] = 2.0
@@ -200,6 +209,44 @@ class Method(Plugin):
     def has_drawn_a(self) -> bool:
         """Whether the A of every expert is frozen, and anybody can draw it from its address."""
         return False
+
+    @property
+    def movements(self) -> Literal["sends", "adds", "neither"]:
+        """How a server's merge stands to movements, how far trainings have moved its clients.
+
+        `sends`: updates to a server are movements. `adds`: a merge adds up, coordinate by
+        coordinate, by how much each sender differs from the device that merges, so that movements
+        can be sent in place of values. `neither`: it does something else.
+        """
+        return "neither"
+
+    @property
+    def takes_density(self) -> bool:
+        """Whether a controller may set how much is sent, by `at_density`."""
+        return self._keys_at(1.0) is not None
+
+    def at_density(self, density: float) -> Self:
+        """Return this method with updates that hold another fraction of what training may move.
+
+        A device has it from the beginning of a training to that of the next.
+
+        Args:
+            density: above 0 and at most 1.
+
+        Raises:
+            ValueError: the method takes no density.
+        """
+        keys = self._keys_at(float(density))
+        if keys is None:
+            raise ValueError(
+                f"expected a method that takes a density (soft, flasc, rlora, lori, "
+                f"sparse_orthogonal; fedlodrop, hetlora with sense: p3), got {kind_of(self)}"
+            )
+        return self.model_copy(update=keys)
+
+    def _keys_at(self, density: float) -> dict[str, float] | None:
+        """Return the keys that make a density; None if there are none."""
+        return None
 
     def start_misfit(self) -> str | None:
         """Return why devices cannot start from adapters they are given, and what would do.
@@ -283,22 +330,33 @@ class Method(Plugin):
         whose update arrived at least in part.
         """
 
+    @abstractmethod
     def broadcast(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
         """Return what a server sends its clients: what it has aggregated; () for nothing.
 
         A server's state is that of a device that never trains. Before its first merge there is
-        nothing to send, as clients start as it does.
-        """
-        update = self.update(cohort, state, round)
-        return () if update is None else (update,)
+        nothing to send, as clients start as it does. A client that adopts all of it answers as the
+        server does, if it has not trained itself and has as many ranks.
 
+        Args:
+            cohort: what the devices have in common.
+            state: the server's.
+            round: the one that clients train in next.
+        """
+
+    @abstractmethod
     def adopt(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
         """Return a client's state after a server's broadcast: what arrived replaces its own.
 
         A coordinate that was sent but did not arrive stays the client's own, and so does what no
-        server is ever sent. The arrivals' weights mean nothing here.
+        server is ever sent. To adopt a broadcast again changes nothing.
+
+        Args:
+            cohort: what the devices have in common.
+            state: the client's.
+            arrivals: of one broadcast, in the order in which it was sent; their weights mean
+                nothing.
         """
-        return self.merge(cohort, state, [replace(arrival, weight=1.0) for arrival in arrivals])
 
     def own_adapter(self, cohort: Cohort, state: DeviceState) -> Adapter:
         """Return what the device's own training and merges have come to, as a model of its own."""

@@ -25,8 +25,7 @@ class DecLora(Averaged):
     variance open), and in its mixing: Q = I - gossip_step (I - W), W the weights that the protocol
     gives. With Metropolis weights Q is symmetric and doubly stochastic as W is. On a graph where
     all have d neighbours it is the paper's Q for gossip_step = 2 (d + 1) / (3 lambda_max): 2/3 in a
-    clique, 1/2 on a ring of even length; 1 is W itself. A server needs 1, as it holds no adapter
-    that is worth keeping.
+    clique, 1/2 on a ring of even length; 1 is W itself. A server does not gossip: it mixes by W.
     """
 
     gossip_step: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -35,10 +34,13 @@ class DecLora(Averaged):
         return gaussian_a(cohort, None)
 
     def mixed(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Vector:
-        return average(state.vector, self._lazy(arrivals))
+        return average(state.vector, self._lazy(cohort, state, arrivals))
 
     def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
-        return super().parts(cohort, state, self._lazy(arrivals))
+        return super().parts(cohort, state, self._lazy(cohort, state, arrivals))
 
-    def _lazy(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
-        return [replace(each, weight=self.gossip_step * each.weight) for each in arrivals]
+    def _lazy(
+        self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]
+    ) -> list[Arrival]:
+        step = 1.0 if state.device in cohort.servers else self.gossip_step
+        return [replace(each, weight=step * each.weight) for each in arrivals]

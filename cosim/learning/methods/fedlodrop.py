@@ -36,6 +36,9 @@ class Fedlodrop(Sparsified):
     drop: Annotated[float, Field(ge=0, lt=1)] = 0.5
     sense: Literal["published", "p3"] = "published"
 
+    def _keys_at(self, density: float) -> dict[str, float] | None:
+        return {"drop": density_left(density)} if self.sense == "p3" else None
+
     def start(self, cohort: Cohort, device: int) -> SentState:
         state = super().start(cohort, device)
         if self.sense == "p3":

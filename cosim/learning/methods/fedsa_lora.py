@@ -5,6 +5,8 @@ trained, only A is sent and averaged. With its own B, B_i (sum_j w_j A_j) = sum_
 each device averages exactly what the others' A make of its own B.
 """
 
+from typing import ClassVar
+
 import numpy as np
 
 from cosim.learning.adapter import Adapter, Layout, Vector
@@ -20,6 +22,8 @@ class FedsaLora(Averaged):
     the mean of the known clusters' A by their numbers of members. A server has no B, and answers as
     the base model does.
     """
+
+    is_personal: ClassVar[bool] = True
 
     def shared(self, layout: Layout) -> Coordinates:
         head = np.arange(layout.part_head.start, layout.size, dtype=np.int64)

@@ -14,13 +14,13 @@ import numpy as np
 from pydantic import Field
 
 from cosim.learning.adapter import Adapter, Layout, Mask, Vector
-from cosim.learning.methods._average import Averaged, average
 from cosim.learning.methods._budget import at_random, largest
-from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState, Update
+from cosim.learning.methods._clients import Moved, MovedState
+from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState, Update, in_order
 
 
 @dataclass(frozen=True)
-class FlascState(DeviceState):
+class FlascState(MovedState):
     """What a device holds beside its adapter.
 
     Attributes:
@@ -32,23 +32,27 @@ class FlascState(DeviceState):
     waiting: Vector | None = field(default=None, repr=False)
 
 
-class Flasc(Averaged):
+class Flasc(Moved):
     """Trains all of A and B; sends the `density` of them that moved most, and the head.
 
     Of the n coordinates of A and B exactly ceil(density n) are sent, the largest in magnitude of
-    all layers together. A coordinate that was not sent counts as the receiver's own, so a server
-    that holds the last broadcast adds w_j times the movements that were sent. Gateways tell the
-    coordinates that are farthest from the common start; of the rest others know the start.
+    all layers together. A coordinate that was not sent counts as the receiver's own; a server adds
+    w_j times the movements that it is sent. Gateways tell the coordinates that are farthest from
+    the common start; of the rest others know the start.
 
     `download_density`: a training begins from the largest of the device's own weights, as many as
-    a download would hold, the others zero; its movement is added to the dense adapter. A server
-    sends as many. `error_feedback` (P3, on deltas; off as published): v = movement + memory; the
-    device moves by S(v) alone, and v - S(v) waits for the next update.
+    a download would hold, the others zero; its movement is added to the dense adapter. A server,
+    whose adapter is dense, broadcasts as many, and a client holds zeros for the rest.
+    `error_feedback` (P3, on deltas; off as published): v = movement + memory; the device moves by
+    S(v) alone, and v - S(v) waits for the next update.
     """
 
     density: Annotated[float, Field(gt=0, le=1)] = 0.25
     download_density: Annotated[float, Field(gt=0, le=1)] = 1.0
     error_feedback: bool = False
+
+    def _keys_at(self, density: float) -> dict[str, float]:
+        return {"density": density}
 
     def start_in_common(self, layout: Layout) -> slice:
         return slice(0, layout.size)
@@ -89,23 +93,16 @@ class Flasc(Averaged):
     def background(self, cohort: Cohort, state: DeviceState) -> Vector:
         return self.first_vector(cohort, state.device)
 
-    def update(self, cohort: Cohort, state: DeviceState, round: int) -> Update | None:
-        update = super().update(cohort, state, round)
-        if update is None or state.trainings or self.download_density == 1:
-            return update
+    def broadcast(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
+        """Send the largest weights of the dense adapter, as many as a download holds."""
         at = np.flatnonzero(largest(cohort.layout, state.vector, self.download_density))
-        return replace(update, coordinates=at, values=state.vector[at])
+        dense = super().broadcast(cohort, state, round)
+        return tuple(replace(each, coordinates=at, values=state.vector[at]) for each in dense)
 
-    def mixed(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Vector:
-        """Average what was sent; of what others have aggregated, the rest is zero, as published."""
-        if self.download_density == 1:
-            return average(state.vector, arrivals)
-        return average(state.vector, [_downloading(cohort, arrival) for arrival in arrivals])
-
-    def counted(self, cohort: Cohort, state: DeviceState, arrival: Arrival) -> Vector:
-        if self.download_density < 1:
-            arrival = _downloading(cohort, arrival)
-        return super().counted(cohort, state, arrival)
+    def adopt(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        """Take over what arrived; what was not sent is zero, as published."""
+        downloads = [_downloading(cohort, arrival) for arrival in in_order(arrivals)]
+        return super().adopt(cohort, state, downloads)
 
     def _downloaded(self, cohort: Cohort, state: DeviceState) -> Vector:
         if self.download_density == 1:
@@ -115,10 +112,8 @@ class Flasc(Averaged):
 
 
 def _downloading(cohort: Cohort, arrival: Arrival) -> Arrival:
-    """Return an arrival of what was aggregated with zeros where nothing was sent."""
+    """Return an arrival with zeros where nothing was sent."""
     update = arrival.update
-    if len(update.members) == 1 or not update.coordinates.size:
-        return arrival
     everywhere = np.arange(cohort.layout.size)
     lost = np.setdiff1d(arrival.sent, update.coordinates, assume_unique=True)
     at = np.setdiff1d(everywhere, lost, assume_unique=True)

@@ -16,7 +16,7 @@ from cosim.learning.adapter import Adapter, Vector, concatenate
 from cosim.learning.methods._budget import rank_coordinates
 from cosim.learning.methods._one_adapter import OneAdapter
 from cosim.learning.methods._products import filled, mean_head, truncated
-from cosim.learning.methods._ranks import Rank, check_largest, with_largest
+from cosim.learning.methods._ranks import Rank, check_largest, cut, with_largest
 from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState
 
 
@@ -29,7 +29,9 @@ class Flexlora(OneAdapter):
     Resolved: W is decomposed by its factors, which is the same without a matrix of a layer's full
     size. Where W has fewer ranks than a device, the device's A keeps its other rows, with B = 0.
     Where a packet was lost, the sender's module has the receiver's coordinates. What has never
-    trained holds all ranks, as a server does. The head of a model that has one is averaged.
+    trained holds all ranks, as a server does; of its broadcast, whose ranks are in the order of
+    their singular values, clients take the first, as many as they have. The head of a model that
+    has one is averaged.
     """
 
     ranks: tuple[Rank, ...] = ()
@@ -52,9 +54,10 @@ class Flexlora(OneAdapter):
         return True
 
     def start(self, cohort: Cohort, device: int) -> DeviceState:
-        trainable = np.zeros(cohort.layout.size, dtype=np.bool_)
-        trainable[rank_coordinates(cohort.layout, self.rank_of(device))] = True
-        state, layout, rank = super().start(cohort, device), cohort.layout, self.rank_of(device)
+        state, layout = super().start(cohort, device), cohort.layout
+        rank = self.rank if device in cohort.servers else self.rank_of(device)
+        trainable = np.zeros(layout.size, dtype=np.bool_)
+        trainable[rank_coordinates(layout, rank)] = True
         vector = np.where(trainable, state.vector, np.float32(0))
         if np.any(state.vector[layout.part_b] != vector[layout.part_b]):  # it was given more ranks
             given = Adapter(layout, state.vector, self.scale)
@@ -69,6 +72,9 @@ class Flexlora(OneAdapter):
 
     def counted(self, cohort: Cohort, state: DeviceState, arrival: Arrival) -> Vector:
         return filled(state.vector, arrival)
+
+    def adopt(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        return super().adopt(cohort, state, cut(arrivals, state.trainable))
 
     def merged(
         self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival], own_weight: float

@@ -6,6 +6,7 @@ weights ||B_k A_k||_F / sum_k ||B_k A_k||_F (sparsity-weighted aggregation). P3'
 name lets all train the full rank and send as many of the first ranks as a budget holds.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -14,23 +15,25 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from cosim.learning.adapter import Adapter, Layout, Mask, Vector
-from cosim.learning.methods._average import Averaged, average
+from cosim.learning.methods._average import average
 from cosim.learning.methods._budget import rank_coordinates, whole_ranks
-from cosim.learning.methods._ranks import Rank, check_largest, with_largest
+from cosim.learning.methods._clients import Moved
+from cosim.learning.methods._ranks import Rank, check_largest, cut, with_largest
 from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState, Parts, in_order
 
 
-class Hetlora(Averaged):
+class Hetlora(Moved):
     """Sends the first ranks: of A the first rows, of B the first columns, and the head.
 
     `sense: published`: device i has rank `ranks[i mod len(ranks)]`; the largest of them is `rank`,
     and the scale is that of all. The device's own adapter and each arrival count, head and all, by
     their weight times the norm of their product. Ranks beyond the sender's are zero in its update,
     and those beyond the receiver's are cut off. A device that has never trained holds all ranks, as
-    a server does. Ranks stay as they are: the paper's self-pruning of ranks is left out.
+    a server does; its clients cut its broadcast to their ranks. Ranks stay as they are: the paper's
+    self-pruning of ranks is left out.
 
     `sense: p3`: every device trains `rank` ranks, and sends the floor(density rank) first of them;
-    of the rest the receiver keeps its own.
+    of the rest the receiver keeps its own. A server adds w_j times their movements to its own.
     """
 
     sense: Literal["published", "p3"] = "published"
@@ -53,6 +56,15 @@ class Hetlora(Averaged):
                 f"1/{self.rank}, got {self.density}"
             )
         return self
+
+    @property
+    def movements(self) -> Literal["sends", "adds", "neither"]:
+        return "sends" if self.sense == "p3" else "neither"
+
+    def _keys_at(self, density: float) -> dict[str, float] | None:
+        """At least one whole rank is sent."""
+        least = math.nextafter(1.0 / self.rank, 1.0)  # 3 times the digits of 1/3 are below 1
+        return {"density": max(density, least)} if self.sense == "p3" else None
 
     def ranks_of(self, device: int) -> int:
         """Return how many ranks a device sends (published: and holds)."""
@@ -93,6 +105,9 @@ class Hetlora(Averaged):
             return average(state.vector, arrivals)
         mean = norm_weighted(cohort.layout, state.vector, arrivals)
         return np.where(state.trainable, mean, np.float32(0)) if state.trainings else mean
+
+    def adopt(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        return super().adopt(cohort, state, cut(arrivals, state.trainable))
 
     def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
         if self.sense == "p3":

@@ -9,7 +9,7 @@ from typing import Literal
 from cosim.learning.adapter import Vector
 from cosim.learning.methods._average import Averaged
 from cosim.learning.methods._draw import gaussian_a, kaiming_a
-from cosim.learning.methods.base import Cohort, DeviceState, Update
+from cosim.learning.methods.base import Cohort
 
 
 class Lora(Averaged):
@@ -28,7 +28,3 @@ class Lora(Averaged):
     def first_a(self, cohort: Cohort, device: int) -> Vector:
         draw = kaiming_a if self.init == "kaiming" else gaussian_a
         return draw(cohort, None if self.common_start else device)
-
-    def update(self, cohort: Cohort, state: DeviceState, round: int) -> Update | None:
-        """Return all of the adapter; None before the first training, whatever has been merged."""
-        return super().update(cohort, state, round) if state.trainings else None

@@ -37,11 +37,16 @@ class NLora(Averaged):
     model it leaves a tenth of the collisions above 0.01, and raises no loss].
     `combine: sum` is the published combination: each device keeps its own adapter and those that it
     was sent, and answers with the sum of their products; nothing is averaged, weights do not count.
-    `average` averages A, B and the head as `lora` does; a server needs it, as it sends one adapter.
+    A server passes on the newest adapter of each client, as many as there are.
+    `average` averages A, B and the head as `lora` does; a server then broadcasts one adapter.
     """
 
     l1: Annotated[float, Field(gt=0)] = 1e-5
     combine: Literal["sum", "average"] = "sum"
+
+    @property
+    def movements(self) -> Literal["sends", "adds", "neither"]:
+        return "adds" if self.combine == "average" else "neither"
 
     def start_misfit(self) -> str | None:
         if self.combine == "average":
@@ -54,11 +59,6 @@ class NLora(Averaged):
     def penalty(self) -> Penalty | None:
         return ProductL1(self.l1)
 
-    def update(self, cohort: Cohort, state: DeviceState, round: int) -> Update | None:
-        if self.combine == "sum" and state.trainings == 0:
-            return None
-        return super().update(cohort, state, round)
-
     def merge(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
         """Keep each arrival as an adapter of its own (sum), or average (average)."""
         if self.combine == "average":
@@ -67,6 +67,20 @@ class NLora(Averaged):
         for arrival in in_order(arrivals):
             known = remember(known, arrival)
         return replace(state, members=merged_members(state, arrivals), known=known)
+
+    def broadcast(self, cohort: Cohort, state: DeviceState, round: int) -> tuple[Update, ...]:
+        """Send each known adapter (sum), or the average (average)."""
+        if self.combine == "average":
+            return super().broadcast(cohort, state, round)
+        return tuple(update for _, update in sorted(state.known.items()))
+
+    def adopt(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        """Keep the others' adapters beside the own (sum), or take over the average (average)."""
+        if self.combine == "average":
+            return super().adopt(cohort, state, arrivals)
+        if not in_order(arrivals):
+            return state
+        return replace(self.store(state, arrivals), members=merged_members(state, arrivals))
 
     def parts(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> Parts:
         return super().parts(cohort, state, arrivals) if self.combine == "average" else ()
@@ -92,4 +106,6 @@ class NLora(Averaged):
 
     def experts(self, cohort: Cohort, state: DeviceState) -> tuple[Expert, ...]:
         own, *others = super().experts(cohort, state)
+        if others and state.device in cohort.servers:  # which has no adapter of its own
+            return tuple(others)
         return (replace(own, members=self.answers_for(state)), *others)

@@ -14,7 +14,7 @@ import numpy as np
 
 from cosim.learning.adapter import Layout, Mask, Vector
 from cosim.learning.methods._average import Averaged
-from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState
+from cosim.learning.methods.base import Arrival, Cohort, Coordinates, DeviceState, in_order
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Rolora(Averaged):
     """Trains B in odd rounds and A in even ones, and the head in all; sends what was trained.
 
     Devices agree on whose turn it is by a clock (Lamport's): each training counts one round, and an
-    update that arrives tells its round. A device that comes late, or has been left behind, trains
+    update that arrives tells its round. A client goes by the round of its server's broadcast,
+    however long it has not been sampled. A device that comes late, or has been left behind, trains
     B or A out of turn at most until the next updates arrive, and then is in step. What it sends out
     of turn is averaged with those who sent the same factor, and counts for nothing in the other.
 
@@ -81,6 +82,13 @@ class Rolora(Averaged):
         state = cast(TurnState, super().merge(cohort, state, arrivals))
         rounds = [each.update.round for each in arrivals if each.update.coordinates.size]
         clock = max([state.clock, *rounds])
+        return replace(state, clock=clock, trainable=_turn(cohort.layout, clock))
+
+    def adopt(self, cohort: Cohort, state: DeviceState, arrivals: Sequence[Arrival]) -> DeviceState:
+        """Take over both factors, and whose turn it is in the round of the broadcast."""
+        state = cast(TurnState, super().adopt(cohort, state, arrivals))
+        rounds = [each.update.round for each in in_order(arrivals)]
+        clock = rounds[-1] - 1 if rounds else state.clock
         return replace(state, clock=clock, trainable=_turn(cohort.layout, clock))
 
 

@@ -9,7 +9,7 @@ O(d_in d_out min(d_in, d_out)), after O(r d_in d_out) to form it.
 """
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,9 +73,18 @@ class Soft(Sparsified):
     not sent counts as 0, and v holds again what the broadcast already has.
     """
 
+    mixes_again: ClassVar[bool] = False
+
     drop: Annotated[float, Field(ge=0, lt=1)] = 0.5
     orthogonality: Annotated[float, Field(ge=0)] = 0.01
     feedback: Literal["deltas", "weights"] = "deltas"
+
+    @property
+    def movements(self) -> Literal["sends", "adds", "neither"]:
+        return "sends" if self.feedback == "deltas" else "neither"
+
+    def _keys_at(self, density: float) -> dict[str, float]:
+        return {"drop": density_left(density)}
 
     def penalty(self) -> Penalty | None:
         return OrthogonalFactors(self.orthogonality) if self.orthogonality > 0 else None

@@ -32,6 +32,7 @@ from cosim.learning.payload._values import SCALE_BYTES, VALUE_BYTES, Dtype, Roun
 # flags, position coding, update number, round, values, bytes after the header, first position,
 # first member
 _HEADER = struct.Struct("<BBHIHHII")
+HEADER_BYTES = _HEADER.size
 _LIST = struct.Struct("<Q")
 _MEMBERS = struct.Struct("<HB")  # how many, width of the gaps between them
 # Flags; the first is always set, as padding is zeros. The type of the values is in bits 4 and 5.

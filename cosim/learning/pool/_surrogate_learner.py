@@ -52,7 +52,7 @@ class SurrogateLearner(NominalLearner):
 
     def __init__(self, pool: NominalPool, formula: Formula, setting: LearningSetting) -> None:
         super().__init__(pool, setting)
-        self._density, self._formula = pool.density, formula
+        self._formula = formula
         self._draws: Draws = setting.draws
         self._steps = [local.steps for local in setting.local]
         n = setting.num_devices
@@ -113,6 +113,7 @@ class SurrogateLearner(NominalLearner):
         return _pack(np.unique(np.concatenate(origins)), self._kept[device])
 
     def merge(self, device: int, deliveries: Sequence[Delivery], weights: Sequence[float]) -> None:
+        super().merge(device, deliveries, weights)
         own_weight = 1.0 - math.fsum(weights)
         arrived = [
             (delivery, weight, part)
@@ -121,7 +122,10 @@ class SurrogateLearner(NominalLearner):
         ]
         if not arrived:
             return
-        rate = collision_rate(self._density, 1 + len(arrived))
+        merged_devices = [delivery.payload.src for delivery, _, _ in arrived]
+        if device not in self._servers:  # a server has no mask of its own
+            merged_devices.append(device)
+        rate = collision_rate([self.density(each) for each in merged_devices])
         left = 1.0 - self._formula.interference * rate
         merged = self._merged[device]
         before = merged.copy()

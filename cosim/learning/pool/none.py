@@ -25,9 +25,6 @@ class NoLearner(NominalLearner):
     def train(self, device: int) -> float:
         return math.nan
 
-    def merge(self, device: int, deliveries: Sequence[Delivery], weights: Sequence[float]) -> None:
-        """Aggregate nothing."""
-
     def adopt(self, client: int, delivery: Delivery) -> None:
         """Take over nothing."""
 

@@ -13,7 +13,9 @@ a device knows is counted in examples, and a curve, fitted to runs with a model,
       g_j = min(1, w_j / w_i) a_j
 
   a_j is the part of j's update that arrived (a lost coordinate counts as i's own), K_j what it was
-  when j sent it. S is the collision rate, P1 (16), of all devices merged at the given `density`.
+  when j sent it. S is the collision rate, P1 (16), of all devices merged at the given `density`
+  (a server, which does not train, is none of them), or at those that a controller has set. How well
+  a device learns depends on densities by nothing else, and on the rank not at all.
   A clique with equal weights so learns all that one of it knows in one merge, as averaging does.
 - Updates of other clusters are kept beside the adapter, without weight or interference.
 - Effective examples of task t: n_i[t] = sum_o c_o (s_o[t] + related (1 - s_o[t])) K_i[o], with
