@@ -124,6 +124,7 @@ FAMILIES: dict[str, Family] = {
     "pool": _family("cosim.learning.pool", "Pool"),
     "planner": _family("cosim.planning.planners", "Planner"),
     "trigger": _family("cosim.planning.triggers", "Trigger"),
+    "controller": _family("cosim.planning.controllers", "Controller"),
     "protocol": _family("cosim.sim.protocols", "Protocol"),
     "figure": Family("plots", "cosim.results.figure:Figure"),
 }

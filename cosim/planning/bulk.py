@@ -132,7 +132,7 @@ def _settle(formation: Formation, below: Bools) -> Ints:
 
 
 def _contract(formation: Formation, made: Candidates, clusters: _Clusters) -> Candidates:
-    """Return the candidates after some merges: near to a union is what was near to both parts."""
+    """Return the candidates after some merges: near to a union is what was near to its parts."""
     near, count = formation.near, len(clusters.size)
     union = np.arange(count - len(made.a), count)
     now, parts = np.arange(count), np.ones(count, dtype=np.int64)
@@ -148,7 +148,8 @@ def _contract(formation: Formation, made: Candidates, clusters: _Clusters) -> Ca
     order = np.argsort(couple)
     begins = np.flatnonzero(np.diff(couple[order], prepend=-1))
     low, high = low[order[begins]], high[order[begins]]
-    whole = np.diff(begins, append=len(order)) == parts[low] * parts[high]
+    whole = np.full(len(low), not formation.is_complete)
+    whole |= np.diff(begins, append=len(order)) == parts[low] * parts[high]
     whole &= clusters.size[low] + clusters.size[high] <= formation.max_size
     less_gain = np.minimum.reduceat(near.less_gain[moved[order]], begins)[whole]
     low, high = low[whole], high[whole]

@@ -4,37 +4,47 @@
     (11b) the powers of a device's links together         <= its power limit
     (11c) a device's local training time                  <= max_compute
           the collision rate (16) of a cluster            <= max_collision
-          every member is in range of every other, so that one aggregation averages
+          how many devices a cluster has                <= max_cluster_size
+          linkage complete: every member is in range of every other, so that one aggregation
+          averages; single: members are connected over others, and aggregation averages in time
+
+Each can be there or not: without max_delay, max_compute and max_cluster_size, and with
+max_collision 1, there is no such limit. (11b) is met by how powers are set, but with `full`.
 
 A rate model carries an update in time from some SNR x on, which depends on the update and on the
-size M of the cluster. At that SNR, link i -> j over the bandwidth b needs the power x b c_ij with
-c_ij = N0 F_j / g_ij. So both ways to set the powers come to one comparison per device:
+links that share the band. At that SNR, link i -> j over the bandwidth b needs the power x b c_ij
+with c_ij = N0 F_j / g_ij. With u links of device i, M - 1 where all hear each other, every way to
+set the powers comes to one comparison per device:
 
-    equal: (M - 1) max_j c_ij <= p_max / (x b)        each link gets p_max / (M - 1), and that is
-                                                      enough (11a)
-    full:          max_j c_ij <= p_max / (x b)        each link gets p_max while it sends
-    fixed:         max_j c_ij <= p / (x b)            each link gets p, and (M - 1) p <= p_max (11b)
-    least:         sum_j c_ij <= p_max / (x b)        each link gets what it needs, and that is
-                                                      at most p_max together (11b)
+    equal: u max_j c_ij <= p_max / (x b)        each link gets p_max / u, and that is enough (11a)
+    full:    max_j c_ij <= p_max / (x b)        each link gets p_max while it sends
+    fixed:   max_j c_ij <= p / (x b)            each link gets p, and u p <= p_max (11b)
+    least:   sum_j c_ij <= p_max / (x b)        each link gets what it needs, and that is at most
+                                                p_max together (11b)
 """
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from cosim.planning.feasibility import broken
 from cosim.planning.least_snr import least_snr
-from cosim.planning.links import Casting, Pairs, Power, equal_power, num_sharing
-from cosim.planning.planners.base import Planner
-from cosim.planning.view import Bools, Floats, PlanView
+from cosim.planning.links import Casting, Pairs, Power, assemble, equal_power, num_sharing
+from cosim.planning.planners.base import Layout, SteadyPlanner
+from cosim.planning.view import Bools, Floats, Ints, Plan, PlanView
 from cosim.units import Dbm, Decibels, Seconds, dbm_to_watts
 
 _ROUNDING = 1.0 + 1e-12  # so that powers that fill a limit exactly are within it
 
 
-class ConstrainedPlanner(Planner):
-    """A planner whose clusters are cliques within limits; a limit that is left out is none.
+class ConstrainedPlanner(SteadyPlanner):
+    """A planner whose clusters are within limits; a limit that is left out is none.
+
+    With `linkage: complete` the members of a cluster all hear each other; with `single` it is
+    enough that they are connected, and every pair of them that is in range has a link.
 
     `power` is how a device sets the powers of its links: `equal` shares of its limit, the `least`
     that meet `max_delay_s`, `fixed` at `link_power_dbm` each, or its `full` power on each, for
@@ -44,6 +54,7 @@ class ConstrainedPlanner(Planner):
     what has reached the last neighbour first.
     """
 
+    linkage: Literal["complete", "single"] = "complete"
     max_collision: Annotated[float, Field(ge=0, le=1)] = 0.1
     max_delay_s: Annotated[Seconds, Field(gt=0)] | None = None
     max_compute_s: Annotated[Seconds, Field(ge=0)] | None = None
@@ -67,6 +78,23 @@ class ConstrainedPlanner(Planner):
             )
         return self
 
+    def assembled(self, view: PlanView, cluster: Ints, reasons: tuple[str, ...]) -> Plan:
+        """Return the plan with these clusters, at the powers that the limits ask for."""
+        if self.linkage == "single":  # a pair in range without any gain is no link
+            heard = view.mean_gain > 0
+            view = replace(
+                view, low=view.low[heard], high=view.high[heard], mean_gain=view.mean_gain[heard]
+            )
+        return assemble(view, cluster, Constraints(self, view).power(), reasons, self.casting)
+
+    def lay(self, view: PlanView, layout: Layout, reasons: tuple[str, ...]) -> Plan:
+        """Return the plan with these clusters; their links are all pairs in range."""
+        return self.assembled(view, layout.cluster, reasons)
+
+    def broken(self, view: PlanView, layout: Layout) -> Bools:
+        """Return which clusters do not meet the limits."""
+        return broken(Constraints(self, view), layout.cluster)
+
 
 class Constraints:
     """The limits of one planner in numbers, for one view.
@@ -79,7 +107,7 @@ class Constraints:
     def __init__(self, limits: ConstrainedPlanner, view: PlanView) -> None:
         self.limits = limits
         self.view = view
-        self._budgets: dict[int, list[float]] = {}
+        self._budgets: dict[tuple[int, int], list[float]] = {}
 
     def computes_in_time(self) -> Bools:
         """Return whether each device meets (11c), [N]."""
@@ -87,20 +115,30 @@ class Constraints:
         return self.view.compute_s <= (np.inf if limit is None else limit)
 
     def budget(self, size: int) -> list[float]:
-        """Return the bound on sum_j c_ij (`least`) or max_j c_ij (others) of each device, [N].
+        """Return the budget of each device in a cluster whose members all hear each other, [N].
 
         Args:
             size: number of devices in the cluster, at least 2.
         """
-        if size not in self._budgets:
-            needed = self._watts_per_cost(num_sharing(self.view.shared_by, size))
-            with np.errstate(divide="ignore"):
-                self._budgets[size] = (self._link_power_w(size) / needed).tolist()
-        return self._budgets[size]
+        return self.budget_of(size - 1, num_sharing(self.view.shared_by, size))
 
-    def _link_power_w(self, size: int) -> Floats:
-        """Return the power that a link, or with `least` all links, may have in a cluster, [N]."""
-        most_w, links = self.view.max_power_w, size - 1
+    def budget_of(self, links: int, sharing: int) -> list[float]:
+        """Return the bound on sum_j c_ij (`least`) or max_j c_ij (others) of each device, [N].
+
+        Args:
+            links: how many outgoing links the device has, at least 1.
+            sharing: how many links share the band with each of them, itself included.
+        """
+        if (links, sharing) not in self._budgets:
+            needed = self._watts_per_cost(sharing)
+            with np.errstate(divide="ignore"):
+                budget = (self._link_power_w(links) / needed).tolist()
+            self._budgets[links, sharing] = budget
+        return self._budgets[links, sharing]
+
+    def _link_power_w(self, links: int) -> Floats:
+        """Return the power that one of so many links, or with `least` all, may have, [N]."""
+        most_w = self.view.max_power_w
         if self.limits.power == "equal":
             return most_w / links
         if self.limits.link_power_dbm is None:

@@ -1,8 +1,10 @@
 """Clusters while they form: every merge that is possible, and what each would bring.
 
-Clusters start as single devices. Two are *near* if each device of one is in range of each of the
-other, so that their union is a clique; near to a union are those near to both of its parts. With
-hashed sets of near clusters a merge costs as much as the two have near ones.
+Clusters start as single devices. With complete linkage two are *near* if each device of one is in
+range of each of the other, so that their union is a clique; near to a union are those near to both
+of its parts. With single linkage they are near if any device of one is in range of any of the
+other; near to a union are those near to either part. With hashed sets of near clusters a merge
+costs as much as the two have near ones.
 """
 
 from functools import cached_property
@@ -94,6 +96,7 @@ class Formation:
         near: the merges within the collision and size limits, in order; what `try_merge` makes
             possible is not among them.
         lowest: lowest device of each cluster that exists or did, by cluster number.
+        is_complete: whether clusters are cliques.
         max_size: most devices that a cluster may have.
         max_overlap: highest S that a cluster may have, in steps.
     """
@@ -106,6 +109,7 @@ class Formation:
             device: (device,) for device in np.flatnonzero(view.alive).tolist()
         }
         self.merges: list[Merge] = []
+        self.is_complete = constraints.limits.linkage == "complete"
         self.max_size = constraints.limits.max_cluster_size or view.num_devices
         self.max_overlap = int((constraints.limits.max_collision + collision.TOLERANCE) / STEP)
         self.loads = Loads(view, constraints)
@@ -154,6 +158,32 @@ class Formation:
         near.append({})
         return self._meet_neighbours(a, b, merged)
 
+    def hold(self, cluster: Ints) -> list[Candidate]:
+        """Form given clusters first, which are within the limits; return what may merge then.
+
+        Args:
+            cluster: cluster number of each device that is in one, -1 for the others, [N].
+        """
+        in_one = np.flatnonzero(cluster >= 0)
+        order = in_one[np.argsort(cluster[in_one], kind="stable")]
+        for members in np.split(order, np.flatnonzero(np.diff(cluster[order])) + 1):
+            left = members.tolist()
+            held = left.pop(0) if left else -1
+            while left:  # each is near to those before it, as the cluster holds together
+                near, next_number = self._near[held], len(self.lowest)
+                device = next((each for each in left if each in near), None)
+                if device is not None:
+                    left.remove(device)
+                    self.try_merge(self._candidate(held, device))
+                if len(self.lowest) == next_number:  # at a limit, by a rounding: the rest is free
+                    break
+                held = next_number
+        return sorted(self._candidate(a, b) for a in self.members for b in self._near[a] if a < b)
+
+    def _candidate(self, a: int, b: int) -> Candidate:
+        first, second = sorted((self.lowest[a], self.lowest[b]))
+        return Candidate(self._overlap(a, b), -self._near[a][b], first, second, a, b)
+
     def join(self, a: int, b: int, first: int, less_gain: float) -> int | None:
         """Merge two near clusters that exist, within the collision and size limits.
 
@@ -195,20 +225,23 @@ class Formation:
     def _meet_neighbours(self, a: int, b: int, merged: int) -> list[Candidate]:
         """Make `merged` near to what was near to both parts, and forget the parts."""
         near_a, near_b, near = self._near[a], self._near[b], self._near[merged]
+        near_a.pop(b)
+        near_b.pop(a)
         for part, others in ((a, near_a), (b, near_b)):
             for other in others:
                 del self._near[other][part]
         found = []
         members, all_near, all_lowest = self.members, self._near, self.lowest
         room, lowest = self.max_size - len(members[merged]), all_lowest[merged]
-        for other in sorted(near_a.keys() & near_b.keys()):
+        both = near_a.keys() & near_b.keys() if self.is_complete else near_a.keys() | near_b.keys()
+        for other in sorted(both):
             # Neither limit can be met later, since both clusters can only grow.
             if len(members[other]) > room:
                 continue
             overlap = self._overlap(merged, other)
             if overlap > self.max_overlap:
                 continue
-            gain = max(near_a[other], near_b[other])
+            gain = max(near_a.get(other, 0.0), near_b.get(other, 0.0))
             near[other] = all_near[other][merged] = gain
             first, second = lowest, all_lowest[other]
             if first > second:

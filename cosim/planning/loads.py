@@ -1,7 +1,7 @@
 """What the links of a cluster ask of its devices, held against the limits (11a) and (11b).
 
-The load of a device is max_j c_ij over the others of its cluster, or with `least` power
-sum_j c_ij; see `constraints` for c_ij and for what bounds it.
+The load of a device is max_j c_ij over those that it has a link with in its cluster, or with
+`least` power sum_j c_ij; see `constraints` for c_ij and for what bounds it.
 """
 
 import numpy as np
@@ -24,6 +24,8 @@ class Loads:
     def __init__(self, view: PlanView, constraints: Constraints) -> None:
         self._constraints = constraints
         self._adds = constraints.limits.power == "least"
+        self._is_complete = constraints.limits.linkage == "complete"
+        self._shared_by = view.shared_by
         self._noise = view.noise_w_per_hz.tolist()
         num_devices = view.num_devices
         heard = view.mean_gain > 0
@@ -60,13 +62,28 @@ class Loads:
         if self._is_loose(size):
             return False
         if (a, b) not in self._exceed:
-            budget = self._constraints.budget(size)
-            loads = zip(members_a + members_b, self._of_union(a, b), strict=True)
-            self._exceed[a, b] = any(load > budget[device] for device, load in loads)
+            members = members_a + members_b
+            loads = zip(self._of_union(a, b), self._budget(members), strict=True)
+            self._exceed[a, b] = any(load > budget for load, budget in loads)
         return self._exceed[a, b]
 
+    def _budget(self, members: tuple[int, ...]) -> list[float]:
+        """Return the bound on the load of each device of a cluster."""
+        if self._is_complete:
+            budget = self._constraints.budget(len(members))
+            return [budget[device] for device in members]
+        all_members = set(members)
+        links = [len(self.gains(device).keys() & all_members) for device in members]
+        per_device = self._shared_by == "per_transmitter"
+        sharing = links if per_device else [sum(links)] * len(members)
+        each = zip(members, links, sharing, strict=True)
+        return [self._constraints.budget_of(u, n)[device] for device, u, n in each]
+
     def _is_loose(self, size: int) -> bool:
-        """Return whether no cluster of this size can overload anybody."""
+        """Return whether no cluster of this size can overload anybody.
+
+        The budget where all hear each other is the least: with fewer links it is no smaller.
+        """
         if size not in self._loose:
             most = self._largest_cost * ((size - 1) * _ROUNDING if self._adds else 1.0)
             self._loose[size] = bool(np.all(most <= self._constraints.budget(size)))
@@ -88,6 +105,9 @@ class Loads:
         ):
             for device, load in zip(members, known, strict=True):
                 gain = self.gains(device)
-                new = [noise[other] / gain[other] for other in others]
-                loads.append(load + sum(new) if self._adds else max(load, *new))
+                if self._is_complete:
+                    new = [noise[other] / gain[other] for other in others]
+                else:
+                    new = [noise[other] / gain[other] for other in others if other in gain]
+                loads.append(load + sum(new) if self._adds else max([load, *new]))
         return loads

@@ -48,7 +48,7 @@ def _why_alone(formation: Formation, cluster_of: dict[int, int], device: int) ->
         members = formation.members[cluster]
         if not all(formation.eligible[member] for member in members):
             found.add("the neighbour's compute limit")
-        elif not all(member in neighbours for member in members):
+        elif formation.is_complete and not all(member in neighbours for member in members):
             found.add("a member out of range")
         else:
             found.add(f"the {formation.obstacle(device, cluster)} limit")

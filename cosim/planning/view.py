@@ -42,6 +42,8 @@ class PlanView:
         compute_s: modelled time of each device's local training, [N].
         draws: random numbers, for planners that draw; address with `index`.
         data_root: the folder that files are looked up in.
+        servers: devices that aggregate for others and never train, ascending.
+        previous: the newest plan before this one; None for the first.
     """
 
     t_s: float
@@ -61,6 +63,8 @@ class PlanView:
     compute_s: Floats
     draws: Draws = field(repr=False)
     data_root: Path = Path()
+    servers: tuple[int, ...] = ()
+    previous: "Plan | None" = field(default=None, repr=False)
 
     @property
     def num_devices(self) -> int:

@@ -42,9 +42,9 @@ def make_view(num_devices, gains, **changed):
 
 
 @st.composite
-def views(draw, max_devices=7):
+def views(draw, max_devices=7, min_devices=0):
     """Views of few devices: any graph, dead devices, ties in gain, equal or unequal devices."""
-    n = draw(st.integers(0, max_devices))
+    n = draw(st.integers(min_devices, max_devices))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     alive = rng.random(n) < draw(st.sampled_from([1.0, 1.0, 1.0, 0.8, 0.0]))
     in_range = draw(st.sampled_from([0.4, 0.9, 1.0]))
@@ -78,6 +78,7 @@ def limits():
     return st.fixed_dictionaries(
         {
             "max_collision": st.sampled_from([0.0, 0.01, 0.03, 0.1, 0.4, 1.0, 1.0]),
+            "linkage": st.sampled_from(["complete", "complete", "single"]),
             "max_delay_s": st.sampled_from([0.1, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0, 50.0]),
             "max_compute_s": st.sampled_from([None, None, 1.2]),
             "max_cluster_size": st.sampled_from([None, None, None, 1, 2, 4]),
@@ -125,30 +126,46 @@ def feasible(view, planner, members):
     """Return whether a cluster of these devices, at least two, meets every limit."""
     gain = gain_of(view)
     size = len(members)
-    per_transmitter = view.shared_by == "per_transmitter"
-    links = size - 1 if per_transmitter else size * (size - 1)
+    heard = {i: [j for j in members if (i, j) in gain] for i in members}
     if planner.max_cluster_size is not None and size > planner.max_cluster_size:
         return False
     max_compute_s = math.inf if planner.max_compute_s is None else planner.max_compute_s
     if any(view.compute_s[i] > max_compute_s for i in members):
         return False
-    if any(pair not in gain for pair in combinations(members, 2)):
+    if planner.linkage == "complete" and any(len(heard[i]) < size - 1 for i in members):
+        return False
+    if not connected(members, heard):
         return False
     if collision_rate([view.density[i] for i in members]) > planner.max_collision + CLOSE:
         return False
     for i in members:
-        others = [j for j in members if j != i]
+        others = heard[i]
+        if view.shared_by == "per_transmitter":
+            links = len(others)
+        else:
+            links = sum(map(len, heard.values()))
         if planner.power == "least":
             powers = [least_power_w(view, planner, i, j, gain[i, j], links) for j in others]
             if sum(powers) > view.max_power_w[i]:
                 return False
         else:
-            power_w = view.max_power_w[i] / (size - 1)
+            power_w = view.max_power_w[i] / len(others)
             margin = 10 ** (planner.fade_margin_db / 10)
             delays = [delay_s(view, i, j, power_w, gain[i, j] / margin, links) for j in others]
-            if max(delays) > planner.max_delay_s:
+            if max(delays) > (math.inf if planner.max_delay_s is None else planner.max_delay_s):
                 return False
     return True
+
+
+def connected(members, heard):
+    """Return whether each of these can be reached from the first, over who hears whom."""
+    reached, waiting = set(), [members[0]]
+    while waiting:
+        device = waiting.pop()
+        if device not in reached:
+            reached.add(device)
+            waiting += heard[device]
+    return len(reached) == len(members)
 
 
 def feasible_merges(view, planner, clusters):
@@ -166,7 +183,7 @@ def naive_agnes(view, planner):
         a, b = min(
             ties,
             key=lambda pair: (
-                -max(gain[i, j] for i in pair[0] for j in pair[1]),
+                -max(gain.get((i, j), 0.0) for i in pair[0] for j in pair[1]),
                 sorted(map(min, pair)),
             ),
         )

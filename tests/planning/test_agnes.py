@@ -1,9 +1,20 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from planning_oracle import clusters_of, feasible_merges, limits, make_view, naive_agnes, views
+from planning_oracle import (
+    clusters_of,
+    feasible,
+    feasible_merges,
+    limits,
+    make_view,
+    naive_agnes,
+    views,
+)
 from pydantic import ValidationError
 
+from cosim.planning.mixing import mixing
 from cosim.planning.planners.agnes import Agnes
 from cosim.radio.rate.fixed import Fixed
 
@@ -70,6 +81,76 @@ def test_dense_updates_merge_only_without_a_collision_limit():
 def test_a_cluster_is_a_clique():
     gains = {(0, 1): GOOD, (1, 2): GOOD}  # 0 and 2 do not hear each other
     assert agnes().plan(make_view(3, gains)).num_clusters == 2
+
+
+def test_a_cluster_of_single_linkage_need_only_be_connected():
+    gains = {(0, 1): GOOD, (1, 2): GOOD}
+    plan = agnes(linkage="single").plan(make_view(4, gains))
+    assert plan.cluster.tolist() == [0, 0, 0, 1]
+    ends = sorted(zip(plan.links.src.tolist(), plan.links.dst.tolist(), strict=True))
+    assert ends == [(0, 1), (1, 0), (1, 2), (2, 1)]  # every pair in range, and no other
+    # A device's power and band go by its own links: the middle one has two.
+    assert plan.links.power_w.tolist() == [0.2, 0.1, 0.1, 0.2]
+    weight, own = mixing(plan.links.src, plan.links.dst, 4)
+    np.testing.assert_allclose(weight, 1 / 3)
+    np.testing.assert_allclose(own, [2 / 3, 1 / 3, 2 / 3, 1])
+
+
+def test_single_linkage_merges_by_the_best_gain_between_two_clusters():
+    # {0, 1} and 2 meet over 1-2; {0, 1} and 3 over 0-3, which is better.
+    gains = {(0, 1): 4e-8, (1, 2): 1e-8, (0, 3): 2e-8}
+    plan = agnes(linkage="single", max_cluster_size=3).plan(make_view(4, gains))
+    assert clusters_of(plan) == {frozenset({0, 1, 3}), frozenset({2})}
+
+
+def test_single_linkage_has_no_link_without_gain():
+    gains = {(0, 1): GOOD, (1, 2): GOOD, (0, 2): 0.0}
+    plan = agnes(linkage="single").plan(make_view(3, gains))
+    assert plan.num_clusters == 1
+    assert len(plan.links.src) == 4
+
+
+def limited_view():
+    """Four devices in a row; each of the limits below keeps some of them apart."""
+    gains = {(0, 1): 1e-8, (1, 2): 1e-11, (2, 3): 1e-8, (0, 2): 1e-11, (1, 3): 1e-11}
+    return make_view(
+        4, gains, density=np.array([0.1, 0.1, 0.5, 0.1]), compute_s=np.array([1.0, 1.0, 1.0, 9.0])
+    )
+
+
+NONE = {"max_collision": 1.0, "linkage": "single"}
+APART = {
+    "max_delay_s": {"max_delay_s": 0.2},  # (11a): 1 Mbit at 1e-11 is slower
+    "power": {"power": "fixed", "link_power_dbm": 20.5},  # (11b): two links are 0.22 W
+    "max_compute_s": {"max_compute_s": 5.0},  # (11c)
+    "max_collision": {"max_collision": 0.14},  # of all four it is 0.15
+    "max_cluster_size": {"max_cluster_size": 3},
+    "linkage": {"linkage": "complete"},
+}
+
+
+def test_without_limits_what_is_connected_is_one_cluster():
+    assert agnes(**NONE).plan(limited_view()).num_clusters == 1
+
+
+@pytest.mark.parametrize("name", APART)
+def test_each_limit_acts_alone(name):
+    planner, view = agnes(**NONE | APART[name]), limited_view()
+    found = clusters_of(planner.plan(view))
+    assert len(found) > 1
+    if name != "power":  # of which the oracle knows two rules
+        assert found == naive_agnes(view, planner)
+
+
+@pytest.mark.parametrize("names", list(combinations(sorted(APART.keys() - {"power"}), 2)))
+def test_limits_act_together(names):
+    view = limited_view()
+    one, other = ({**APART[name]} for name in names)
+    both = agnes(**NONE | one | other)
+    found = clusters_of(both.plan(view))
+    assert found == naive_agnes(view, both)
+    for alone in (agnes(**NONE | one), agnes(**NONE | other)):
+        assert all(len(each) == 1 or feasible(view, alone, tuple(each)) for each in found)
 
 
 @pytest.mark.parametrize(("shared_by", "links"), [("per_transmitter", 2), ("per_cluster", 6)])

@@ -60,10 +60,14 @@ def test_equals_the_literal_algorithm(view, fields):
     ],
     ids=["equal", "unequal", "nothing_or_all", "few_light", "dense"],
 )
-@pytest.mark.parametrize(("delay_s", "size"), [(50.0, 5), (0.4, None)])
-def test_equals_merging_one_by_one(density, power, delay_s, size):
+@pytest.mark.parametrize(
+    ("linkage", "delay_s", "size"),
+    [("complete", 50.0, 5), ("complete", 0.4, None), ("single", 0.4, 8)],
+)
+def test_equals_merging_one_by_one(density, power, linkage, delay_s, size):
     n = 150
-    planner = agnes(max_collision=1.0, max_delay_s=delay_s, max_cluster_size=size, power=power)
+    limits = {"max_collision": 1.0, "max_delay_s": delay_s, "max_cluster_size": size}
+    planner = agnes(linkage=linkage, power=power, **limits)
     for seed in range(3):
         rng = np.random.default_rng(seed)
         view = field(n, 15, seed, density=density(rng, n), max_power_w=rng.uniform(0.01, 0.2, n))

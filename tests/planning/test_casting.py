@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from planning_oracle import make_view
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planning_oracle import make_view, views
 from pydantic import ValidationError
 
 from cosim.planning.planners.agnes import Agnes
@@ -39,6 +41,31 @@ def test_best_takes_what_has_reached_the_last_neighbour_first():
     assert plan.multicast.all()
     plan = Full(casting="best").plan(make_view(2, {(0, 1): 1e-8}))
     assert not plan.multicast.any()  # one receiver is no multicast
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(views(), st.sampled_from(["equal", "full", "fixed", "least"]))
+def test_where_best_multicasts_it_is_through_sooner_and_elsewhere_not(view, power):
+    limits = {"max_collision": 1.0, "power": power, "max_delay_s": 50.0}
+    if power == "fixed":
+        limits["link_power_dbm"] = 10.0
+    plans = [Agnes(**limits, casting=each).plan(view) for each in ("best", "unicast", "multicast")]
+    last_s, joules = [], []
+    for plan in plans:
+        last_s.append(np.zeros(view.num_devices))
+        np.maximum.at(last_s[-1], plan.links.src, plan.links.predicted_delay_s)
+        each_j = plan.links.power_w * plan.links.predicted_delay_s
+        spent = np.bincount(plan.links.src, each_j, view.num_devices)
+        fanout = np.maximum(np.bincount(plan.links.src, minlength=view.num_devices), 1)
+        joules.append(np.where(plan.multicast, spent / fanout, spent))  # one transmission to all
+    (best_s, unicast_s, multicast_s), chosen = last_s, plans[0].multicast
+    assert np.all(best_s[chosen] == multicast_s[chosen])
+    assert np.all(multicast_s[chosen] < unicast_s[chosen])
+    others = plans[2].multicast & ~chosen
+    assert np.all(best_s[others] == unicast_s[others])
+    assert np.all(unicast_s[others] <= multicast_s[others])
+    if power == "equal":  # and then it costs no more joules than all the links together
+        assert np.all(joules[0][chosen] <= joules[1][chosen] * (1 + 1e-9))
 
 
 def test_in_a_shared_band_a_multicast_takes_the_place_of_all_links_of_its_device():

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from cosim.planning.links import Casting, Power, assemble, equal_power, gateways
-from cosim.planning.planners.base import Planner
+from cosim.planning.planners.base import Layout, SteadyPlanner
 from cosim.planning.view import Bools, Floats, Ints, Plan, PlanView
 from cosim.units import Seconds
 
@@ -37,7 +37,7 @@ class Graph:
     cluster: Ints | None = None
 
 
-class GraphPlanner(Planner):
+class GraphPlanner(SteadyPlanner):
     """A planner whose links have a shape; its clusters are what the links connect.
 
     A pair that cannot carry an update within `max_delay`, even alone at full power over the whole
@@ -72,15 +72,29 @@ class GraphPlanner(Planner):
         if cluster is None:
             cluster = components(only(usable, chosen))
         crosses = cluster[usable.low] != cluster[usable.high]
-        plan = assemble(
-            only(usable, chosen | crosses),
-            cluster,
-            equal_power(view) if self.power == "equal" else _full_power(view),
-            (),
-            self.casting,
-        )
+        plan = self._assembled(only(usable, chosen | crosses), cluster, ())
         lost = len(view.low) - len(usable.low)
         return replace(plan, reasons=(*graph.reasons, *self._reasons(plan, usable, lost)))
+
+    def _assembled(self, view: PlanView, cluster: Ints, reasons: tuple[str, ...]) -> Plan:
+        power = equal_power(view) if self.power == "equal" else _full_power(view)
+        return assemble(view, cluster, power, reasons, self.casting)
+
+    def lay(self, view: PlanView, layout: Layout, reasons: tuple[str, ...]) -> Plan:
+        """Return the plan with these links."""
+        usable = only(view, self._carries(view))
+        wanted = np.zeros(len(usable.low), dtype=np.bool_)
+        wanted[positions(usable, layout.low, layout.high)] = True
+        crosses = layout.cluster[usable.low] != layout.cluster[usable.high]
+        return self._assembled(only(usable, wanted | crosses), layout.cluster, reasons)
+
+    def broken(self, view: PlanView, layout: Layout) -> Bools:
+        """Return which clusters have a link that cannot carry an update any more."""
+        found = np.zeros(int(layout.cluster.max(initial=-1)) + 1, dtype=np.bool_)
+        usable = only(view, self._carries(view))
+        lost = positions(usable, layout.low, layout.high) < 0
+        found[layout.cluster[layout.low[lost]]] = True
+        return found
 
     def _carries(self, view: PlanView) -> Bools:
         """Return which pairs carry an update each way in time when nothing else is sent, [E]."""

@@ -5,10 +5,9 @@ stop when none is left.
 """
 
 from cosim.planning.constraints import ConstrainedPlanner, Constraints
-from cosim.planning.formation import Formation
-from cosim.planning.links import assemble
+from cosim.planning.formation import Candidate, Formation
 from cosim.planning.reasons import reasons
-from cosim.planning.view import Plan, PlanView
+from cosim.planning.view import Ints, Plan, PlanView
 
 
 class Random(ConstrainedPlanner):
@@ -16,15 +15,26 @@ class Random(ConstrainedPlanner):
 
     def plan(self, view: PlanView) -> Plan:
         """Return a plan that merging randomly drawn feasible pairs leads to."""
-        constraints = Constraints(self, view)
-        formation = Formation(view, constraints)
-        numbers = view.draws.generator("random_planner", view.index)
-        # Drawing from all pairs and passing over those that are not feasible is drawing uniformly
-        # from the feasible ones; what is passed over never becomes feasible again.
-        pairs = formation.candidates()
-        while pairs:
-            drawn = int(numbers.random() * len(pairs))
-            pairs[drawn], pairs[-1] = pairs[-1], pairs[drawn]
-            pairs += formation.try_merge(pairs.pop())
-        power, why = constraints.power(), reasons(formation)
-        return assemble(view, formation.clusters(), power, why, self.casting)
+        formation = Formation(view, Constraints(self, view))
+        _merge(formation, formation.candidates())
+        return self.assembled(view, formation.clusters(), reasons(formation))
+
+    def mended(self, view: PlanView, cluster: Ints) -> Ints:
+        """Return what merging randomly drawn feasible pairs makes of given clusters."""
+        formation = Formation(view, Constraints(self, view))
+        _merge(formation, formation.hold(cluster))
+        return formation.clusters()
+
+
+def _merge(formation: Formation, pairs: list[Candidate]) -> None:
+    """Merge pairs that are drawn until none is left.
+
+    Drawing from all pairs and passing over those that are not feasible is drawing uniformly from
+    the feasible ones; what is passed over never becomes feasible again.
+    """
+    view = formation.view
+    numbers = view.draws.generator("random_planner", view.index)
+    while pairs:
+        drawn = int(numbers.random() * len(pairs))
+        pairs[drawn], pairs[-1] = pairs[-1], pairs[drawn]
+        pairs += formation.try_merge(pairs.pop())

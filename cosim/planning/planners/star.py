@@ -1,11 +1,11 @@
 """Stars: a centre with links to and from everybody that hears it.
 
-The centre of the first star is given, or the device that hears the most others; of those that hear
-equally many, the one of best mean path gain in dB to them, then of the lowest number. Everybody who
-hears it is in its star. What is left over is made into stars in the same way, so that nobody who
-is alone hears a centre. Where some device hears all others there is one star: the graph of a server
-that is one of the devices, and the greedy dominating set of a graph otherwise (Chvatal, A greedy
-heuristic for the set-covering problem, 1979).
+The centre of the first star is given, or the server, or where there is none the device that hears
+the most others; of those that hear equally many, the one of best mean path gain in dB to them, then
+of the lowest number. Everybody who hears it is in its star. What is left over is made into stars in
+the same way, so that nobody who is alone hears a centre. Where some device hears all others there
+is one star: the graph of a server that is one of the devices, and the greedy dominating set of a
+graph otherwise (Chvatal, A greedy heuristic for the set-covering problem, 1979).
 """
 
 import math
@@ -34,7 +34,8 @@ class Star(GraphPlanner):
     """One centre for each cluster; all its other devices have a link to and from that one.
 
     Attributes:
-        centre: the device that is a centre first of all; None for the best.
+        centre: the device that is a centre first of all; None for the first server that takes part,
+            and where there is none for the best.
     """
 
     centre: Annotated[int, Field(ge=0)] | None = None
@@ -57,7 +58,8 @@ class Star(GraphPlanner):
             WorldError: there is no such device as `centre`.
         """
         self.survey(view.num_devices, view.data_root)
-        first = self.centre if self.centre is not None and view.alive[self.centre] else None
+        wanted = view.servers if self.centre is None else (self.centre,)
+        first = next((device for device in wanted if view.alive[device]), None)
         rays = _stars(view, first)
         centres = list(dict.fromkeys(centre for centre, _ in rays))
         ends = np.array(rays, dtype=np.int64).reshape(-1, 2)
