@@ -54,6 +54,13 @@ def _lost_share(summary: Summary) -> float:
     return summary.num_lost_packets / sent if sent else math.nan
 
 
+def _measured(summary: Summary, column: str) -> float:
+    """Return the mean over devices and evaluations of what `record.measures` has; NaN without."""
+    values = summary.run.measures[column].to_numpy()
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else math.nan
+
+
 METRICS = (
     Metric("own_accuracy", "own-task accuracy", "%", lambda each: each.own_accuracy.last),
     Metric("all_accuracy", "all-task accuracy", "%", lambda each: each.all_accuracy.last),
@@ -66,6 +73,13 @@ METRICS = (
     Metric("collision_rate", "collision rate", "", lambda each: each.collision_rate),
     Metric("num_late", "late updates", "", lambda each: float(each.num_late)),
     Metric("lost_share", "packets lost", "%", _lost_share),
+    Metric("orthogonality", "overlap of A", "", lambda each: _measured(each, "orthogonality")),
+    Metric(
+        "aggregation_gap", "aggregation gap", "", lambda each: _measured(each, "aggregation_gap")
+    ),
+    Metric(
+        "covariance_term", "covariance term", "", lambda each: _measured(each, "covariance_term")
+    ),
     Metric("num_plans", "plans", "", lambda each: float(each.num_plans)),
     Metric("wall_s", "wall time", "s", lambda each: each.run.manifest.wall_s),
 )

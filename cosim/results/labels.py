@@ -7,7 +7,7 @@ Where kinds differ, a key of theirs is told only if experiments of the same kind
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cosim.plugin import plain
@@ -18,48 +18,62 @@ from cosim.units import dimension_of, yaml_key
 # None of these is what an experiment varies.
 _ASIDE = ("name", "seed", "plots", "data_root", "sweep")
 
-_Path = tuple[str, ...]
-_Leaves = dict[_Path, Any]
+Path = tuple[str, ...]
+Leaves = dict[Path, Any]
 
 
-def labels(scenarios: Sequence[Scenario]) -> list[str]:
+def labels(scenarios: Sequence[Scenario], untold: Collection[Path] = ()) -> list[str]:
     """Return a label for each of some experiments, all different.
 
     Where all names differ, the names are the labels. Experiments that differ in nothing that a
     label tells, such as those of two versions, are numbered.
+
+    Args:
+        scenarios: one of each experiment.
+        untold: keys, as `leaves` has them, that a label leaves out.
     """
     names = [scenario.name for scenario in scenarios]
     if len(set(names)) == len(names):
         return names
-    trees = [_leaves(plain(scenario)) for scenario in scenarios]
-    varied = [key for key in _keys(trees) if _varies(key, trees)]
+    trees = [leaves(scenario) for scenario in scenarios]
+    varied = [key for key in varied_keys(trees) if key not in untold]
     short = _short_names(varied)
     told = []
     for name, tree in zip(names, trees, strict=True):
         keys = [key for key in varied if key in tree and _tells(key, tree, trees, varied)]
-        text = ", ".join(f"{short[key]}={_show(key[-1], tree[key])}" for key in keys)
+        text = ", ".join(f"{short[key]}={show(key[-1], tree[key])}" for key in keys)
         named = [name] if len(set(names)) > 1 or not text else []
         told.append(", ".join([*named, *([text] if text else [])]))
     return _numbered(told)
 
 
-def _tells(key: _Path, tree: _Leaves, trees: Sequence[_Leaves], varied: Sequence[_Path]) -> bool:
+def leaves(scenario: Scenario) -> Leaves:
+    """Return every value of a scenario by the path of its field, a kind's name under `kind`."""
+    return _leaves(plain(scenario))
+
+
+def varied_keys(trees: Sequence[Leaves]) -> list[Path]:
+    """Return the keys in which experiments differ, in the order of the tree."""
+    return [key for key in _keys(trees) if _varies(key, trees)]
+
+
+def _tells(key: Path, tree: Leaves, trees: Sequence[Leaves], varied: Sequence[Path]) -> bool:
     """Return whether a key differs among those that have the same kinds above it."""
     kinds = [each for each in varied if each[-1] == "kind" and key[: len(each) - 1] == each[:-1]]
     same = [other for other in trees if all(other.get(k) == tree.get(k) for k in kinds if k != key)]
     return _varies(key, same)
 
 
-def _varies(key: _Path, trees: Sequence[_Leaves]) -> bool:
+def _varies(key: Path, trees: Sequence[Leaves]) -> bool:
     return len({repr(tree.get(key)) for tree in trees}) > 1
 
 
-def _keys(trees: Sequence[_Leaves]) -> list[_Path]:
+def _keys(trees: Sequence[Leaves]) -> list[Path]:
     keys = dict.fromkeys(key for tree in trees for key in tree)
     return [key for key in keys if key[0] not in _ASIDE]
 
 
-def _leaves(tree: Any, path: _Path = ()) -> _Leaves:
+def _leaves(tree: Any, path: Path = ()) -> Leaves:
     if isinstance(tree, Mapping):
         items = [(str(key), value) for key, value in tree.items()]
     elif isinstance(tree, list | tuple) and any(isinstance(item, Mapping) for item in tree):
@@ -69,7 +83,7 @@ def _leaves(tree: Any, path: _Path = ()) -> _Leaves:
     return {key: leaf for name, item in items for key, leaf in _leaves(item, (*path, name)).items()}
 
 
-def _short_names(keys: Sequence[_Path]) -> dict[_Path, str]:
+def _short_names(keys: Sequence[Path]) -> dict[Path, str]:
     """Return for each key the fewest of its last parts that no other key ends with."""
     parts = {key: [yaml_key(part) for part in key if part != "kind"] for key in keys}
     endings = Counter(
@@ -83,7 +97,7 @@ def _short_names(keys: Sequence[_Path]) -> dict[_Path, str]:
     return short
 
 
-def _show(name: str, value: Any) -> str:
+def show(name: str, value: Any) -> str:
     """Return a resolved value as a person would write it: `10 MHz`, `[1, 3] m/s`."""
     dimension = dimension_of(name)
     if value is None:
@@ -92,7 +106,7 @@ def _show(name: str, value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         ends = tuple(dict.fromkeys(value)) if len(value) == 2 else value  # a range of one value
-        inside = ", ".join(_show("", item) for item in ends)
+        inside = ", ".join(show("", item) for item in ends)
         text = inside if len(ends) == 1 else f"[{inside}]"
         return f"{text} {dimension.unit}" if dimension is not None else text
     if not isinstance(value, float):

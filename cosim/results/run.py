@@ -100,6 +100,11 @@ class Run:
         return self.table("merges")
 
     @cached_property
+    def controls(self) -> "pd.DataFrame":
+        """One row per round and device that a controller has decided on."""
+        return self.table("controls")
+
+    @cached_property
     def packets(self) -> "pd.DataFrame":
         """One row per packet; empty unless `record.packets` was on."""
         return self.table("packets")

@@ -56,7 +56,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         device=_INT,  # which aggregated
         src=_INT,
         sent_round=_INT,  # that the update belongs to
-        staleness=_INT,  # rounds, or versions of a server, that it is older than what it met
+        staleness=_INT,  # by how many rounds, versions or trainings (gossip) it is older
         weight=_FLOAT,  # in the aggregation
     ),
     "evaluations": _schema(
@@ -168,6 +168,17 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         trained_b=_FLOAT,
         sent_a=_FLOAT,
         sent_b=_FLOAT,
+    ),
+    # One row per round and device that a controller has decided on; none if all is left as it is.
+    "controls": _schema(
+        round=_INT,
+        t_s=_FLOAT,
+        device=_INT,
+        density=_FLOAT,  # of its updates from its next training on
+        weight=_FLOAT,  # share of the band that its links are to have together
+        queue_s=_FLOAT,  # the controller's virtual queue
+        delay_s=_FLOAT,  # predicted, of its slowest link; NaN without links
+        measured_s=_FLOAT,  # the longest update that ended since the round before; NaN without any
     ),
     "positions": _schema(t_s=_FLOAT, device=_INT, x_m=_FLOAT, y_m=_FLOAT),
     "events": _schema(t_s=_FLOAT, kind=_TEXT, device=_INT, detail=_TEXT),

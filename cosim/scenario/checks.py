@@ -8,6 +8,7 @@ import numpy as np
 
 from cosim import units
 from cosim.plugin import Section, kind_of
+from cosim.scenario.control_checks import control_misfits
 from cosim.scenario.document import Path
 from cosim.scenario.effort import endless
 from cosim.scenario.limits import LARGEST, LARGEST_WHOLE, WHY_WIDEST_AREA, WIDEST_AREA_M
@@ -33,11 +34,14 @@ def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     yield from _transport(scenario)
     yield from _queues(scenario)
     yield from _power(scenario)
+    yield from _replanning(scenario)
     large = list(_large(scenario, ()))
     yield from large
     sizes = list(_sizes(scenario))
     yield from sizes
     if not (sizes or large):  # without the number of devices, nothing can be said of them
+        yield from _protocol(scenario)
+        yield from control_misfits(scenario)
         endless_numbers = list(endless(scenario))
         yield from endless_numbers
         if not endless_numbers:
@@ -226,6 +230,13 @@ def _start(scenario: Scenario) -> Iterator[tuple[Path, str]]:
         yield ("learning", "start"), misfit
 
 
+def _protocol(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """What a protocol asks of the rest."""
+    misfit = scenario.protocol.misfit(scenario)
+    if misfit is not None:
+        yield ("protocol",), misfit
+
+
 def _files(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     try:
         scenario.channel.path_loss.sample_interval_s(pathlib.Path(scenario.data_root))
@@ -312,6 +323,23 @@ def _power(scenario: Scenario) -> Iterator[tuple[Path, str]]:
         yield (
             ("topology", "planner", "link_power"),
             f"expected at most the largest tx_power, {most_dbm:g} dBm, got {link_dbm:g} dBm",
+        )
+
+
+def _replanning(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    topology, protocol = scenario.topology, scenario.protocol
+    if topology.in_flight == "migrate" and not protocol.sends_anew:
+        yield (
+            ("topology", "in_flight"),
+            "expected finish or abort, since devices send nothing anew within a round of protocol "
+            f"{kind_of(protocol)!r} (they do with clustered_dfl and dfl), got migrate",
+        )
+    if topology.min_improvement is not None and not hasattr(topology.planner, "broken"):
+        yield (
+            ("topology", "min_improvement"),
+            "expected a planner whose clusters can be kept (agnes, random, or one of a given "
+            f"shape), got {kind_of(topology.planner)!r}, which is always followed; leave "
+            "min_improvement out",
         )
 
 

@@ -1,7 +1,7 @@
 """Overrides: `key.sub=value` from a command line, or a mapping from Python, laid over a document.
 
 A key is reached through what the file holds, and where the file is silent through the tree's
-defaults: `topology.planner.max_delay=5 s` keeps the default planner. Numbers index lists:
+defaults: `topology.planner.max_delay=5 s` keeps the protocol's usual planner. Numbers index lists:
 `devices.0.count=4`. Naming another `kind` drops the keys of the former one.
 """
 
@@ -11,16 +11,18 @@ from pathlib import PurePath
 from typing import Any
 
 from cosim import units
-from cosim.plugin import Section
+from cosim.plugin import Section, find
 from cosim.scenario.document import Document, Path, has, parse_value
 from cosim.scenario.errors import Mark, Problem
 from cosim.scenario.place import ABSENT, Place
+from cosim.scenario.tree import USUAL_PLANNER
 from cosim.wording import dotted, show
 
 Overrides = Iterable[str] | Mapping[str, Any]
 
 # Overrides come after every file when problems are sorted.
 _RANK = 1_000_000
+_PLANNER = ("topology", "planner")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ def apply(
     document: Document, overrides: Iterable[Override], root: type[Section], plugins: tuple[str, ...]
 ) -> Document:
     """Return the document with the overrides in it, the later ones over the earlier."""
+    overrides = list(overrides)
     data: Any = document.data
+    if any(len(each.path) > 2 and each.path[:2] == _PLANNER for each in overrides):
+        data = _with_planner(data, overrides, plugins)
     marks = dict(document.marks)
     problems = list(document.problems)
     for override in overrides:
@@ -77,6 +82,26 @@ def apply(
         marks[override.path] = override.mark
     marks = {path: mark for path, mark in marks.items() if has(data, path)}
     return Document(data, marks, tuple(problems))
+
+
+def _with_planner(data: Any, overrides: list[Override], plugins: tuple[str, ...]) -> Any:
+    """Return the data with the protocol's usual planner where no planner is named.
+
+    It is of the protocol that there is after all overrides.
+    """
+    topology = data.get("topology", {})
+    if not isinstance(topology, Mapping) or "planner" in topology:
+        return data
+    protocol = data.get("protocol")
+    for each in overrides:
+        if each.path in (("protocol",), ("protocol", "kind")):
+            protocol = each.value
+    kind = protocol.get("kind") if isinstance(protocol, Mapping) else protocol
+    try:
+        usual = getattr(find("protocol", str(kind), plugins), "usual_planner", USUAL_PLANNER)
+    except LookupError:
+        return data
+    return {**data, "topology": {**topology, "planner": {"kind": usual}}}
 
 
 class _CannotSetError(Exception):

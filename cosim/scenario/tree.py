@@ -7,11 +7,11 @@ name. The tree knows no floor above it: kinds are typed `Any` here and narrowed 
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cosim.plugin import Kind, Section
+from cosim.plugin import Kind, Section, find
 from cosim.rng import Draws
 from cosim.scenario.limits import (
     LOWEST_CARRIER_HZ,
@@ -80,7 +80,7 @@ class DeviceGroup(Section):
     mean `density` times the area; or as many as the mobility model has, such as a trace; or 8.
 
     `role: base_station` is of the radio: it makes a cell of the devices that hear it best. It
-    holds data, trains and is judged as any device is.
+    holds data, trains and is judged as any device is, unless the protocol makes it the server.
     """
 
     group: str = "devices"
@@ -256,16 +256,37 @@ class Learning(Section):
     pool: Annotated[Any, Kind("pool")] = _default("stacked")
 
 
+USUAL_PLANNER = "agnes"
+"""The planner of a scenario that names none, where its protocol says nothing else."""
+
+
 class Topology(Section):
     """Who talks to whom, and when that is decided again. Any trigger that fires suffices.
 
-    By default that is at the start, and when a device has come or gone.
+    By default that is at the start, and when a device has come or gone. A `planner` that is not
+    given is the protocol's usual one: agnes for clustered_dfl, k_nearest for dfl and gossip, and a
+    star around the server for federated and federated_async.
+
+    `in_flight` says what a new plan does to what is on the air. With `finish` it comes into force
+    when the next round begins, and transfers go on to their end. With `abort` it is in force the
+    instant it is made, and updates and exchanges on links that it lacks end there as `aborted`.
+    With `migrate` likewise, and whoever has sent its update in this round sends it anew to those
+    new neighbours that have not been sent it yet; a lost link's exchange waits for the next one.
+
+    With `min_improvement` a plan does not change for little: besides what has to change, because
+    devices came, went or moved out of a limit, only those parts of the network do in which
+
+        (updates a second of the new plan) > (1 + min_improvement) (those of the one before)
+
+    summed over a part's links, each 1 / (its sender's training time + its predicted delay).
     """
 
-    planner: Annotated[Any, Kind("planner")] = _default("agnes")
+    planner: Annotated[Any, Kind("planner")] = _default(USUAL_PLANNER)
     triggers: tuple[Annotated[Any, Kind("trigger")], ...] = Field(
         default=({"kind": "on_start"}, {"kind": "on_churn"}), validate_default=True
     )
+    in_flight: Literal["finish", "abort", "migrate"] = "finish"
+    min_improvement: Annotated[float, Field(ge=0)] | None = None
 
 
 class Evaluate(Section):
@@ -326,11 +347,23 @@ class Scenario(Section):
     transport: Transport = Transport()
     learning: Learning = Field(default_factory=Learning)
     topology: Topology = Field(default_factory=Topology)
+    control: Annotated[Any, Kind("controller")] = _default("fixed")
     protocol: Annotated[Any, Kind("protocol")] = _default("clustered_dfl")
     evaluate: Evaluate = Evaluate()
     record: Record = Record()
     plots: tuple[Annotated[Any, Kind("figure")], ...] = ()
     sweep: Sweep | None = None
+
+    @model_validator(mode="after")
+    def _usual_planner(self) -> Self:
+        """Plan as the protocol usually does, if the file does not say how."""
+        kind = getattr(self.protocol, "usual_planner", USUAL_PLANNER)
+        if "planner" not in self.topology.model_fields_set and kind != USUAL_PLANNER:
+            planner = find("planner", kind).model_validate({})
+            topology = self.topology.model_copy(update={"planner": planner})
+            # A validator of a model that was made directly cannot return another.
+            self.__dict__["topology"] = topology
+        return self
 
     @cached_property
     def group_sizes(self) -> tuple[int, ...]:

@@ -75,7 +75,6 @@ class Medium:
     ) -> None:
         self._env = env
         self._world = world
-        self._radios = radios
         self._rule = spectrum.rule
         self._report_interval_s = float(link.rate.report_interval_s())
         self._has_interference = spectrum.interference == "co_channel"
@@ -112,6 +111,10 @@ class Medium:
         self._sendings: dict[Flow, Sending] = {}  # that are on the air
         self._sent_by: dict[int, dict[Flow, None]] = {}  # likewise, by device
         self._settled_j = [0.0] * len(radios)  # radiated by flows that have left the air
+
+    def domain(self, src: int, receivers: Sequence[int]) -> int:
+        """See `Network.domain`."""
+        return self._domains.of(src, receivers, self._env.now)
 
     def set_clusters(self, cluster: ArrayLike) -> None:
         """See `Network.set_clusters`."""
@@ -172,7 +175,7 @@ class Medium:
             domain=self._domains.of(src, receivers, now_s),
             max_attempts=self._max_attempts,
             sample_interval_s=self._sample_interval_s(src, receivers),
-            weight=self._radios[src].sharing_weight,
+            weight=sending.weight,
             held_snr=sending.held_snr(),
         )
 

@@ -101,7 +101,7 @@ class Network:
             invariants=self._invariants,
         )
         self._deadlines = Deadlines(env, lambda sending, at_s: self._cut(sending, "expired", at_s))
-        self._num_transfers = 0
+        self._num_transfers = self._num_aborted = 0
         self._num_sent: dict[tuple[int, int], int] = {}
         self._open: dict[int, tuple[Sending, int]] = {}  # by transfer: sending, receiver's number
 
@@ -130,13 +130,18 @@ class Network:
         """
         self._medium.set_clusters(cluster)
 
-    def send(self, payload: Payload, power_w: float) -> Transfer:
+    def domain(self, src: int, receivers: Sequence[int]) -> int:
+        """Return whose band a flow would share that starts now."""
+        return self._medium.domain(src, receivers)
+
+    def send(self, payload: Payload, power_w: float, weight: float | None = None) -> Transfer:
         """Start a transfer now.
 
         Args:
             payload: what to send, and from whom to whom.
             power_w: transmit power, above 0; a device whose flows want more than its greatest
                 power together gives each the same fraction of what it wants.
+            weight: for sharing rules with weights, above 0; None for the radio's `sharing_weight`.
 
         Returns:
             An event that triggers with the `Delivery`, whatever becomes of the transfer.
@@ -145,9 +150,11 @@ class Network:
             ValueError: an unknown device, a link of a device to itself, a power that is not
                 positive and finite, or a payload cut for another MTU.
         """
-        return self.multicast((payload,), power_w)[0]
+        return self.multicast((payload,), power_w, weight)[0]
 
-    def multicast(self, payloads: Sequence[Payload], power_w: float) -> tuple[Transfer, ...]:
+    def multicast(
+        self, payloads: Sequence[Payload], power_w: float, weight: float | None = None
+    ) -> tuple[Transfer, ...]:
         """Start one transmission to several receivers now.
 
         Its rate is that of the worst receiver, and a packet is sent again until all have it, so
@@ -157,6 +164,7 @@ class Network:
             payloads: the same bytes for each receiver, all from one device.
             power_w: transmit power, above 0; a device whose flows want more than its greatest
                 power together gives each the same fraction of what it wants.
+            weight: for sharing rules with weights, above 0; None for the radio's `sharing_weight`.
 
         Returns:
             An event for each receiver, as `send` returns.
@@ -190,6 +198,7 @@ class Network:
             now_s + transport.deadline_s,
             delay_s,
             earlier,
+            self._radios[src].sharing_weight if weight is None else weight,
         )
         for number, transfer in enumerate(transfers):
             self._open[transfer.number] = (sending, number)
@@ -227,6 +236,23 @@ class Network:
         for number, (sending, receiver) in list(self._open.items()):
             if number in self._open and device in (sending.src, sending.payloads[receiver].dst):
                 self._drop(sending, receiver)
+
+    def abort_where(self, is_unwanted: Callable[[Payload], bool]) -> int:
+        """End the transfers of some payloads now; return how many have ended as `aborted`.
+
+        Those that end at this very instant by themselves do so. One of a multicast leaves the
+        others be, as in `abort`.
+        """
+        chosen = [
+            (number, sending, receiver)
+            for number, (sending, receiver) in self._open.items()
+            if is_unwanted(sending.payloads[receiver])
+        ]
+        before = self._num_aborted
+        for number, sending, receiver in chosen:
+            if number in self._open:
+                self._drop(sending, receiver)
+        return self._num_aborted - before
 
     def finish(self) -> None:
         """End all transfers that are in flight, at the end of a run."""
@@ -353,6 +379,7 @@ class Network:
     ) -> None:
         transfer, payload = sending.transfers[receiver], sending.payloads[receiver]
         del self._open[transfer.number]
+        self._num_aborted += outcome == "aborted"
         sending.is_closed[receiver] = True
         if sending.has_ended:
             self._deadlines.forget(sending)

@@ -1,8 +1,7 @@
 """Planning again: asks the triggers, shows the planner the network, keeps the plan in force."""
 
-import itertools
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -10,64 +9,57 @@ import simpy
 from numpy.typing import NDArray
 
 from cosim.learning.learner import Learner
+from cosim.planning.hysteresis import settle
 from cosim.planning.planners.base import Planner
 from cosim.planning.triggers.base import Trigger, TriggerView
 from cosim.planning.view import Plan, PlanView
-from cosim.radio.budget import noise_density_w_per_hz
-from cosim.radio.packets import on_air_bits
-from cosim.radio.resource_blocks import usable_band
 from cosim.rng import Draws
-from cosim.scenario.tree import DeviceGroup, Scenario
-from cosim.units import dbm_to_watts
-from cosim.world.compute.base import Work
+from cosim.scenario.tree import Scenario
+from cosim.sim.foresight import Foresight
 from cosim.world.world import World
 
 
 class Replanner:
-    """Makes plans when triggers fire, at any time; a plan comes into force when a round begins.
+    """Makes plans when triggers fire, at any time, and says which one is in force.
 
-    So all updates of a round are sent, weighed and aggregated under one plan. Whatever is still on
-    the air when the plan changes goes on to its end.
+    With `in_flight: finish` a plan comes into force when a round begins, so that all updates of a
+    round are sent, weighed and aggregated under one plan. With `abort` and `migrate` it does the
+    instant it is made.
 
     Args:
         env: the event loop.
         scenario: what is run.
-        groups: the group of each device.
+        foresight: powers, noise, sizes on the air, training times.
         world: positions and gains.
         learner: sizes of updates, densities and work.
         alive: whether each device takes part now; read at each plan, never written.
         on_plan: called with every new plan and the trigger's reason.
+        on_kept: called with why all or parts of the plan before were kept.
+        on_force: called when a plan has come into force, with the one before; None for the first.
     """
 
     def __init__(
         self,
         env: simpy.Environment,
         scenario: Scenario,
-        groups: Sequence[DeviceGroup],
+        foresight: Foresight,
         world: World,
         learner: Learner,
         alive: NDArray[np.bool_],
         on_plan: Callable[[Plan, str], None],
+        on_kept: Callable[[str], None],
+        on_force: Callable[[Plan | None], None],
     ) -> None:
         self._env = env
         self._scenario = scenario
-        self._groups = groups
         self._world = world
         self._learner = learner
         self._alive = alive
         self._on_plan = on_plan
+        self._on_kept = on_kept
+        self._on_force = on_force
         self._draws = Draws(scenario.seed)
-        radios = [group.radio for group in groups]
-        # One stretch of devices for each group.
-        sizes = [len(list(members)) for _, members in itertools.groupby(groups, key=id)]
-        first = np.cumsum([0, *sizes])
-        self._stretches = [np.arange(*ends) for ends in itertools.pairwise(first)]
-        self._max_power_w = np.array([dbm_to_watts(radio.tx_power_dbm) for radio in radios])
-        self._noise_w_per_hz = noise_density_w_per_hz(
-            scenario.spectrum.noise_density_dbm_per_hz,
-            [radio.noise_figure_db for radio in radios],
-        )
-        self._bandwidth_hz, _ = usable_band(scenario.spectrum)
+        self._foresight = foresight
         self._planner: Planner = scenario.topology.planner
         self._triggers: tuple[Trigger, ...] = scenario.topology.triggers
         self._newest: Plan | None = None
@@ -93,7 +85,7 @@ class Replanner:
             reason = "first round"
         if reason is not None:
             self._replan(reason)
-        self._in_force = self._newest
+        self._bring_into_force()
 
     def watch(self) -> Generator[simpy.Event, object, None]:
         """Ask each trigger at the times that it names, until there are none."""
@@ -123,8 +115,22 @@ class Replanner:
         return next((reason for reason in reasons if reason is not None), None)
 
     def _replan(self, trigger: str) -> None:
-        self._newest = self._planner.plan(self.view())
-        self._on_plan(self._newest, trigger)
+        view, least = self.view(), self._scenario.topology.min_improvement
+        plan, kept = self._planner.plan(view), None
+        if least is not None:
+            plan, kept = settle(self._planner, view, plan, least)
+        self._newest = plan
+        self._on_plan(plan, trigger)
+        if kept is not None:
+            self._on_kept(f"{trigger}: {kept}")
+        if self._in_force is not None and self._scenario.topology.in_flight != "finish":
+            self._bring_into_force()
+
+    def _bring_into_force(self) -> None:
+        if self._newest is self._in_force:
+            return
+        before, self._in_force = self._in_force, self._newest
+        self._on_force(before)
 
     def view(self) -> PlanView:
         """Return the state of the network now, as a planner sees it."""
@@ -141,32 +147,16 @@ class Replanner:
             low=low,
             high=high,
             mean_gain=self._world.mean_gain(low, high, now_s),
-            max_power_w=self._max_power_w,
-            noise_w_per_hz=self._noise_w_per_hz,
-            bandwidth_hz=self._bandwidth_hz,
+            max_power_w=self._foresight.max_power_w,
+            noise_w_per_hz=self._foresight.noise_w_per_hz,
+            bandwidth_hz=self._foresight.bandwidth_hz,
             shared_by=scenario.spectrum.domain,
             rate=scenario.link.rate,
-            payload_bits=self._air_bits(forecast.update_bits),
+            payload_bits=self._foresight.air_bits(forecast.update_bits),
             density=forecast.density,
-            compute_s=self._compute_s(forecast.work),
+            compute_s=self._foresight.compute_s(np.arange(len(self._alive)), forecast.work),
             draws=self._draws.child("planner"),
             data_root=Path(scenario.data_root),
+            servers=tuple(sorted(scenario.servers)),
+            previous=self._newest,
         )
-
-    def _air_bits(self, update_bits: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Bits of each next update on the air, headers included, if no packet is lost, [N]."""
-        transport = self._scenario.transport
-        sizes, which = np.unique(-(-update_bits // 8), return_inverse=True)
-        on_air = [
-            on_air_bits(num_bytes, transport.mtu_bytes, transport.header_bytes)
-            for num_bytes in sizes.tolist()
-        ]
-        return np.array(on_air)[which]
-
-    def _compute_s(self, work: Work) -> NDArray[np.float64]:
-        """Modelled time of each device's next training, [N]."""
-        time_s = np.empty(len(self._groups))
-        for devices in self._stretches:
-            compute = self._groups[devices[0]].compute
-            time_s[devices] = compute.time_s(self._draws, devices, work.taken(devices))
-        return time_s

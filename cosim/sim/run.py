@@ -24,6 +24,7 @@ from cosim.results.undisturbed import undisturbed
 from cosim.rng import Draws
 from cosim.scenario.tree import Scenario
 from cosim.sim.background import start_background
+from cosim.sim.controlling import CONTROL_EVENT, rank_chooser
 from cosim.sim.errors import StandstillError
 from cosim.sim.observer import Observer
 from cosim.sim.protocols.base import Protocol
@@ -47,16 +48,17 @@ def _rounds(sim: Simulation, protocol: Protocol) -> Generator[simpy.Event, objec
         if num_still > _MOST_ROUNDS_AT_ONCE and sim.scenario.duration.rounds is None:
             raise StandstillError(
                 f"{num_still} rounds in a row took no time, at t = {last_s:.6g} s: expected a "
-                "training or a transfer that takes some, got compute of 0 s and no device with "
-                "anything to send; give devices a compute time or protocol.round_interval, or say "
-                "the duration in rounds"
+                "training that takes some, or a transfer that is waited for, got neither; give "
+                "devices a compute time, or a synchronous protocol a protocol.round_interval, or "
+                "say the duration in rounds"
             )
         while not sim.alive.any() and sim.next_entry_s < math.inf:
             yield sim.env.timeout(sim.next_entry_s - sim.now_s)
         if not sim.alive.any() or _is_over(sim.scenario.duration, round - 1, sim.now_s):
             return
         sim.open_books(round)  # 1. the world at time t
-        sim.replan(round)  # 2. plan, if a trigger fired
+        sim.replan(round)  # 2. plan, if a trigger fired; control
+        protocol.control(sim, round)
         yield from protocol.train_and_send(sim, round)  # 3. train  4. packets  5. over the air
         protocol.aggregate(sim, round)  # 6. aggregate inside clusters
         yield from protocol.exchange(sim, round)  # 7. clusters exchange
@@ -133,7 +135,11 @@ def _part(profile: Profile | None, name: str) -> AbstractContextManager[None]:
 def _build(
     scenario: Scenario, profile: Profile | None, recorder: Recorder, observer: Observer, check: bool
 ) -> Simulation:
-    transport = scenario.transport
+    transport, world = scenario.transport, build_world(scenario)
+
+    def tell(detail: str) -> None:
+        recorder.add("events", t_s=0.0, kind=CONTROL_EVENT, device=-1, detail=detail)
+
     setting = LearningSetting(
         learning=scenario.learning,
         num_devices=scenario.num_devices,
@@ -143,8 +149,10 @@ def _build(
         segment_bytes=segment_bytes(transport.mtu_bytes, transport.header_bytes),
         test_examples=scenario.evaluate.examples,
         servers=scenario.servers,
+        sends_movements=scenario.protocol.sends_movements,
+        choose_rank=rank_chooser(scenario, world, tell),
     )
-    world, learner = build_world(scenario), scenario.learning.pool.learner(setting)
+    learner = scenario.learning.pool.learner(setting)
     if profile is None:
         return Simulation(scenario, world, learner, recorder, observer, check=check)
     sim = Simulation(
@@ -156,6 +164,7 @@ def _build(
         check=check,
     )
     sim.replanner = profile.watch("planning", sim.replanner)
+    sim.controlling = profile.watch("planning", sim.controlling)
     return sim
 
 

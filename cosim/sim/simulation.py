@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from cosim.boundary import Delivery, Evaluation, Payload, TrainingReport
 from cosim.learning.learner import Learner
@@ -18,7 +19,10 @@ from cosim.planning.view import Plan
 from cosim.results.tables import Recorder
 from cosim.rng import Draws
 from cosim.scenario.tree import DeviceGroup, Scenario
+from cosim.sim.controlling import Controlling
 from cosim.sim.energy import USES, EnergyMeter
+from cosim.sim.foresight import Foresight
+from cosim.sim.in_flight import SentAnew, lacks_link
 from cosim.sim.measures import MeasureBooks
 from cosim.sim.network import Network
 from cosim.sim.observer import Observer, RoundRecord
@@ -102,8 +106,21 @@ class Simulation:
             reach_m=scenario.channel.range_m,
             check=check,
         )
+        self.sent_anew = SentAnew()
+        foresight = Foresight(scenario)
+        self.controlling = Controlling(
+            scenario, foresight, world, learner, self.network, recorder, log=self.log
+        )
         self.replanner = Replanner(
-            self.env, scenario, self.groups, world, learner, self.alive, self._record_plan
+            self.env,
+            scenario,
+            foresight,
+            world,
+            learner,
+            self.alive,
+            on_plan=self._record_plan,
+            on_kept=lambda why: self.log("plan_kept", -1, why),
+            on_force=self._plan_in_force,
         )
         self._num_sent = [0] * len(self.groups)  # flows on the air
         self._num_received = [0] * len(self.groups)
@@ -157,11 +174,11 @@ class Simulation:
 
     def send(self, payload: Payload, power_w: float) -> simpy.Event:
         """Send a payload over the link it is for; the event's value is its `Delivery`."""
-        return self.network.send(payload, power_w)
+        return self.network.send(payload, power_w, self.controlling.weight((payload,)))
 
     def multicast(self, payloads: Sequence[Payload], power_w: float) -> Sequence[simpy.Event]:
         """Send the same bytes to several at once; one event for each, of which `send` says more."""
-        return self.network.multicast(payloads, power_w)
+        return self.network.multicast(payloads, power_w, self.controlling.weight(payloads))
 
     def merge(
         self,
@@ -259,7 +276,30 @@ class Simulation:
     def replan(self, round: int) -> None:
         """Plan if a trigger fires, and bring the newest plan into force for this round."""
         self.replanner.begin_round(round)
-        self.network.set_clusters(self.plan.cluster)
+
+    def _plan_in_force(self, before: Plan | None) -> None:
+        """A plan has come into force: take off the air what it has no link for, if asked to."""
+        plan = self.plan
+        self.network.set_clusters(plan.cluster)
+        if before is None or self.scenario.topology.in_flight == "finish":
+            return
+        num_aborted = self.network.abort_where(lacks_link(plan))
+        if num_aborted:
+            self.log("abort", -1, f"plan {plan.index}: {num_aborted} transfers without a link")
+        if self.scenario.topology.in_flight == "migrate":
+            free = set(self.alive_devices()) - self.training
+            for device in self.sent_anew.send(free):
+                self.log("migrate", device, f"plan {plan.index}: update sent to new neighbours")
+
+    def control(self, round: int, devices: Sequence[int], links: NDArray[np.int64]) -> None:
+        """Have the controller decide on the round that begins.
+
+        Args:
+            round: its number.
+            devices: that are to train and send, ascending.
+            links: positions in the plan's links of those that will carry their updates.
+        """
+        self.controlling.begin(round, self.now_s, self.plan, devices, links)
 
     def open_books(self, round: int) -> None:
         """Begin to sum up a round."""
@@ -381,6 +421,7 @@ class Simulation:
         self.recorder.add("flows", **vars(flow))
         if flow.kind == BACKGROUND:
             return
+        self.controlling.flow_ended(flow)
         self.books.bits_sent += flow.air_bits
         if self._measures is not None:
             self._measures.bits_sent[flow.src] += flow.air_bits

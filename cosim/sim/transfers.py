@@ -52,6 +52,7 @@ class Sending:
         deadline_s: when it expires.
         delay_s: from the end of an attempt to its arrival, at the farthest receiver.
         earlier: how many transfers went before it between each pair of ends.
+        weight: for sharing rules with weights.
 
     Attributes:
         flow: of the present round.
@@ -74,6 +75,7 @@ class Sending:
         deadline_s: float,
         delay_s: float,
         earlier: Sequence[int],
+        weight: float,
     ) -> None:
         self.payloads = tuple(payloads)
         self.transfers = tuple(transfers)
@@ -83,6 +85,7 @@ class Sending:
         self.deadline_s = deadline_s
         self.delay_s = delay_s
         self.earlier = tuple(earlier)
+        self.weight = weight
         self.flow: Flow | None = None
         self.airing: Airing | None = None
         self.request: Request | None = None

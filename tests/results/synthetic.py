@@ -149,6 +149,17 @@ class _Maker:
                 density=0.1,
                 energy_j=5.0 * (ready_s[device] - start_s),
             )
+        self.recorder.extend(
+            "controls",
+            round=round,
+            t_s=start_s,
+            device=np.arange(self.n),
+            density=0.5 / round + 0.01 * np.arange(self.n),
+            weight=1.0 / self.n,
+            queue_s=0.1 * (round - 1),
+            delay_s=1.0 / round,
+            measured_s=np.nan if round == 1 else 1.1 / (round - 1),
+        )
         ends = [*ready_s]
         for kind, links in (("update", self.links), ("exchange", self.gateways)):
             if kind == "exchange" and round % 5:

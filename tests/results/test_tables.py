@@ -23,6 +23,7 @@ def test_tables_have_the_columns_that_other_tools_rely_on():
         "trainings": "device round start_s end_s num_tokens flops loss energy_j",
         "energy": "t_s device transmit_j receive_j compute_j idle_j left_j",
         "positions": "t_s device x_m y_m",
+        "controls": "round t_s device density weight queue_s delay_s measured_s",
         "events": "t_s kind device detail",
         "measures": "round t_s device cluster collision_predicted collision_rate product_collision "
         "orthogonality aggregation_gap covariance_term kept_cosine kept_fraction forgetting flops "

@@ -56,6 +56,16 @@ CASES = {
         "spectrum.resource_blocks.spacing: expected blocks that fit into the band of 100000 Hz, "
         "got 1, which take 180000 Hz",
     ),
+    "nothing to send anew": (
+        "topology: {in_flight: migrate}\nprotocol: gossip",
+        "topology.in_flight: expected finish or abort, since devices send nothing anew within a "
+        "round of protocol 'gossip' (they do with clustered_dfl and dfl), got migrate",
+    ),
+    "clusters that cannot be kept": (
+        "topology: {planner: full, min_improvement: 0.1}",
+        "topology.min_improvement: expected a planner whose clusters can be kept (agnes, random, "
+        "or one of a given shape), got 'full', which is always followed; leave min_improvement out",
+    ),
     "a limit of a queue that is always empty": (
         "transport: {queue: 1 MB}",
         "transport.queue: expected `parallel` or `spectrum: {duplex: half}` with a limit of the "

@@ -7,7 +7,7 @@ from cosim.scenario.load import load
 
 TOP_KEYS = (
     "name, seed, duration, plugins, data_root, area, devices, channel, spectrum, link, transport, "
-    "learning, topology, protocol, evaluate, record, plots, sweep"
+    "learning, topology, control, protocol, evaluate, record, plots, sweep"
 )
 
 # One line of YAML each (the mistake is in the last line), and the message without its file.

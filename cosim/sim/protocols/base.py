@@ -2,7 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Generator
+from typing import ClassVar
 
+import numpy as np
 import simpy
 
 from cosim.plugin import Plugin
@@ -18,7 +20,18 @@ class Protocol(Plugin):
     Every run works on a copy of its own: what a protocol keeps between calls it keeps in private
     attributes. Where devices do not wait for each other a round is a stretch of such a run, at
     whose end it may be planned again and judged.
+
+    Attributes:
+        usual_planner: the planner kind of a scenario that names none.
+        closes_rounds: whether the updates of a round are sent in it, so that how long they take
+            tells a controller what to do in the next.
+        sends_anew: whether devices that have sent their update in a round send it to neighbours
+            that a plan gives them in the middle of it (`topology.in_flight: migrate`).
     """
+
+    usual_planner: ClassVar[str] = "agnes"
+    closes_rounds: ClassVar[bool] = False
+    sends_anew: ClassVar[bool] = False
 
     def servers(self, scenario: Scenario) -> frozenset[int]:
         """Return the devices that hold no data and never train; they aggregate for others.
@@ -28,9 +41,31 @@ class Protocol(Plugin):
         """
         return frozenset()
 
+    @property
+    def sends_movements(self) -> bool:
+        """Whether devices send by how much a training has moved them, and not where it ended."""
+        return False
+
+    def misfit(self, scenario: Scenario) -> str | None:
+        """Return why this protocol does not go with the rest of a scenario, and what would do.
+
+        None if it does.
+        """
+        return None
+
     def judged(self, sim: Simulation) -> list[int]:
         """Return the devices whose models are evaluated, ascending: all that take part."""
         return sim.alive_devices()
+
+    def control(self, sim: Simulation, round: int) -> None:
+        """Have the controller decide on a round that begins, before anybody trains or sends.
+
+        All that take part are shown to it, with the links that the plan gives them.
+        """
+        links = sim.plan.links
+        both = sim.alive[links.src] & sim.alive[links.dst]
+        devices = [device for device in sim.alive_devices() if device not in sim.scenario.servers]
+        sim.control(round, devices, np.flatnonzero(both & np.isin(links.src, devices)))
 
     def until_next_round(self, sim: Simulation) -> Steps:
         """Return when the next round may begin; at once, if the protocol does not say."""
@@ -40,10 +75,9 @@ class Protocol(Plugin):
     def train_and_send(self, sim: Simulation, round: int) -> Steps:
         """Let devices train, and send their updates; return when the round closes."""
 
-    @abstractmethod
     def aggregate(self, sim: Simulation, round: int) -> None:
-        """Let devices aggregate what has arrived."""
+        """Let devices aggregate what has arrived; nothing where they do so as it arrives."""
 
-    @abstractmethod
     def exchange(self, sim: Simulation, round: int) -> Steps:
-        """Let clusters exchange, if it is due in this round."""
+        """Let clusters exchange, if it is due in this round; nothing without such exchanges."""
+        yield from ()

@@ -2,163 +2,48 @@
 
 Every round each device trains, sends its update to its neighbours of the cluster and aggregates
 what arrived, with Metropolis weights (equations (8) and (9), resolved form). Every E rounds the
-gateways of neighbouring clusters swap what their clusters have learned, and spread it in their
+gateways of neighbouring clusters swap what their clusters have learned, and it floods their
 cluster; that is stored and not aggregated.
+
+A device passes on what is new to it once, to those of its neighbours that are no neighbours of whom
+it has it from, and that are not about to tell it the same (flooding with self-pruning: Lim and Kim,
+Flooding in wireless ad hoc networks, 2001). In a clique the gateway alone sends, and on a tree
+nothing comes twice.
 """
 
-import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from collections import defaultdict
+from typing import Annotated, ClassVar
 
 import simpy
 from pydantic import Field
 
-from cosim.boundary import Delivery, Payload
-from cosim.planning.mixing import mixing
-from cosim.sim.protocols.base import Protocol, Steps
+from cosim.boundary import Delivery
+from cosim.sim.protocols._rounds import Synchronous, everyone, idle, through, train_and_send
+from cosim.sim.protocols._sending import delivery_of, links_to_alive
+from cosim.sim.protocols.base import Steps
 from cosim.sim.simulation import Simulation
-from cosim.units import Seconds
-
-Receive = Callable[[Simulation, Delivery], None]
 
 
-class ClusteredDfl(Protocol):
-    """Synchronous rounds.
+class ClusteredDfl(Synchronous):
+    """Synchronous rounds in clusters, and exchanges between these.
 
     Attributes:
         inner_rounds: clusters exchange after every so many rounds (E).
-        round_deadline_s: a round closes this long after it began even if devices still train or
-            updates are still on their way; None waits for all. An exchange that is due comes
-            after, and takes the time it takes.
-        late: what becomes of an update that arrives after its round has closed: `drop` it, or
-            `stale`: aggregate it in the next round with a lower weight. Either way its packets
-            stay on the air, and use the band, until they are through or `transport.deadline`.
-        staleness: the factor on a late update's weight for every round that it is late.
-        round_interval_s: a round begins no sooner than this after the last began; None for at once
-            when that is over.
     """
 
-    inner_rounds: Annotated[int, Field(ge=1)] = 5
-    round_deadline_s: Annotated[Seconds, Field(gt=0)] | None = None
-    late: Literal["drop", "stale"] = "drop"
-    staleness: Annotated[float, Field(gt=0, le=1)] = 0.5
-    round_interval_s: Annotated[Seconds, Field(gt=0)] | None = None
+    sends_anew: ClassVar[bool] = True
 
-    def until_next_round(self, sim: Simulation) -> Steps:
-        """Wait until `round_interval_s` after the last round's begin."""
-        if self.round_interval_s is not None and sim.books.round > 0:
-            wait_s = sim.books.start_s + self.round_interval_s - sim.now_s
-            yield sim.env.timeout(max(wait_s, 0.0))
+    inner_rounds: Annotated[int, Field(ge=1)] = 5
 
     def train_and_send(self, sim: Simulation, round: int) -> Steps:
-        """Let every device that is free train and send; close the round at its deadline."""
-        free = [device for device in sim.alive_devices() if device not in sim.training]
-        everyone = sim.env.all_of(
-            [sim.env.process(self._train_and_send(sim, device, round)) for device in free]
-        )
-        if self.round_deadline_s is None:
-            yield everyone
-        else:
-            yield everyone | sim.env.timeout(self.round_deadline_s)
-
-    def _train_and_send(self, sim: Simulation, device: int, round: int) -> Steps:
-        finished = yield from sim.train(device, round)
-        if not finished:
-            return
-        if sim.plan.multicast[device]:
-            yield self._multicast_update(sim, device, round)
-            return
-        yield self._send_to_neighbours(
-            sim,
-            device,
-            lambda dst: sim.learner.update_payload(device, dst, round),
-            self._receive,
-        )
-
-    def _multicast_update(self, sim: Simulation, device: int, round: int) -> simpy.Event:
-        """Send one update to all alive neighbours at once; the event is when all have received."""
-        links = sim.plan.links
-        alive = [link for link in links.outgoing(device) if sim.alive[links.dst[link]]]
-        receivers = [int(links.dst[link]) for link in alive]
-        payload = None
-        if receivers:
-            payload = sim.learner.update_payload(device, receivers[0], round, receivers[1:])
-        if payload is None:
-            return sim.env.all_of([])
-        payloads = [dataclasses.replace(payload, dst=dst) for dst in receivers]
-        transfers = sim.multicast(payloads, float(links.power_w[alive[0]]))
-        return self._when_received(sim, transfers, self._receive)
-
-    def _send_to_neighbours(
-        self,
-        sim: Simulation,
-        device: int,
-        payload_for: Callable[[int], Payload | None],
-        receive: Receive,
-    ) -> simpy.Event:
-        """Send to each alive neighbour of the cluster; the event is when all have received."""
-        links = sim.plan.links
-        transfers = []
-        for link in links.outgoing(device):
-            dst = int(links.dst[link])
-            payload = payload_for(dst) if sim.alive[dst] else None
-            if payload is not None:
-                transfers.append(sim.send(payload, float(links.power_w[link])))
-        return self._when_received(sim, transfers, receive)
-
-    def _when_received(
-        self, sim: Simulation, transfers: Sequence[simpy.Event], receive: Receive
-    ) -> simpy.Event:
-        """Take in each transfer when it ends; the event is when all have."""
-
-        def ended(transfer: simpy.Event) -> None:
-            delivery = transfer.value
-            assert isinstance(delivery, Delivery)
-            receive(sim, delivery)
-
-        for transfer in transfers:
-            assert transfer.callbacks is not None  # no event that starts now has been handled yet
-            transfer.callbacks.append(ended)
-        return sim.env.all_of(transfers)
-
-    def _receive(self, sim: Simulation, delivery: Delivery) -> None:
-        if delivery.outcome == "expired":
-            sim.count_late(delivery, "transfer expired")
-        if sim.usable(delivery):
-            sim.inbox[delivery.payload.dst].append(delivery)
+        """Let every device that is free train, and send to its cluster."""
+        closes = self.closing(sim)
+        steps = [train_and_send(sim, device, round) for device in idle(sim)]
+        yield from through(sim, steps, closes)
 
     def aggregate(self, sim: Simulation, round: int) -> None:
-        """Let every device that is not training aggregate what it has received."""
-        links = sim.plan.links
-        weight, _ = mixing(links.src, links.dst, len(sim.groups))
-        weight_of = {
-            (int(src), int(dst)): float(w)
-            for src, dst, w in zip(links.src, links.dst, weight, strict=True)
-        }
-        for device in sim.alive_devices():
-            if device in sim.training:
-                continue
-            newest: dict[int, Delivery] = {}
-            for delivery in sim.inbox[device]:
-                late = delivery.payload.round < round
-                if late:
-                    sim.count_late(delivery, f"aggregated no sooner than round {round}")
-                if late and self.late == "drop":
-                    continue
-                src = delivery.payload.src
-                # A late update may come after its successor: the two share the band.
-                if src not in newest or newest[src].payload.round < delivery.payload.round:
-                    newest[src] = delivery
-            sim.inbox[device].clear()
-            usable = [
-                delivery for src, delivery in sorted(newest.items()) if (src, device) in weight_of
-            ]
-            staleness = [round - delivery.payload.round for delivery in usable]
-            weights = [
-                weight_of[delivery.payload.src, device] * self.staleness**rounds
-                for delivery, rounds in zip(usable, staleness, strict=True)
-            ]
-            sim.merge(device, usable, weights, staleness)
+        """Let every device average with its neighbours of the cluster."""
+        self.average(sim, round)
 
     def exchange(self, sim: Simulation, round: int) -> Steps:
         """Let gateways swap what their clusters know, and spread it."""
@@ -166,31 +51,56 @@ class ClusteredDfl(Protocol):
             return
         gateways = sim.plan.gateways
         ends = zip(gateways.src.tolist(), gateways.dst.tolist(), gateways.power_w, strict=True)
-        yield sim.env.all_of(
+        yield everyone(
+            sim,
             [
-                sim.env.process(self._cross(sim, round, src, dst, float(power_w)))
+                _cross(sim, round, src, dst, float(power_w))
                 for src, dst, power_w in ends
                 if sim.alive[src] and sim.alive[dst]
-            ]
+            ],
         )
 
-    def _cross(self, sim: Simulation, round: int, src: int, dst: int, power_w: float) -> Steps:
-        payload = sim.learner.exchange_payload(src, dst, round)
-        if payload is None:
-            return
-        delivery = yield sim.send(payload, power_w)
-        assert isinstance(delivery, Delivery)
+
+def _cross(sim: Simulation, round: int, src: int, dst: int, power_w: float) -> Steps:
+    """Let one gateway tell another, and that one's cluster, what it knows."""
+    payload = sim.learner.exchange_payload(src, dst, round)
+    if payload is not None:
+        yield from _Flood(sim, round).arrive(sim.send(payload, power_w))
+
+
+class _Flood:
+    """One gateway's knowledge on its way through another cluster."""
+
+    def __init__(self, sim: Simulation, round: int) -> None:
+        self._sim, self._round = sim, round
+        self._told_by: defaultdict[int, set[int]] = defaultdict(set)  # from when that begins
+        self._has_it: set[int] = set()
+
+    def arrive(self, transfer: simpy.Event) -> Steps:
+        """Let a device store what comes to it, and pass it on; return when all is through."""
+        sim = self._sim
+        yield transfer
+        delivery = delivery_of(transfer)
+        device = delivery.payload.dst
         if not sim.usable(delivery):
             return
-        sim.learner.store(dst, [delivery])
-        if sim.alive[dst]:
-            yield self._send_to_neighbours(
-                sim,
-                dst,
-                lambda member: sim.learner.spread_payload(dst, member, round, [delivery]),
-                self._store,
-            )
+        sim.learner.store(device, [delivery])
+        if device not in self._has_it and sim.alive[device]:
+            self._has_it.add(device)
+            yield everyone(sim, map(self.arrive, self._passed_on(device, delivery)))
 
-    def _store(self, sim: Simulation, delivery: Delivery) -> None:
-        if sim.usable(delivery):
-            sim.learner.store(delivery.payload.dst, [delivery])
+    def _passed_on(self, device: int, delivery: Delivery) -> list[simpy.Event]:
+        """Send to those neighbours that neither tell the device themselves nor hear who did."""
+        sim, links = self._sim, self._sim.plan.links
+        src = delivery.payload.src
+        need_not = self._told_by[device].union([src], links.dst[links.outgoing(src)].tolist())
+        transfers = []
+        for link in links_to_alive(sim, device):
+            dst = int(links.dst[link])
+            if dst in need_not:
+                continue
+            payload = sim.learner.spread_payload(device, dst, self._round, [delivery])
+            if payload is not None:
+                self._told_by[dst].add(device)
+                transfers.append(sim.send(payload, float(links.power_w[link])))
+        return transfers

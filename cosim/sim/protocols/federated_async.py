@@ -1,0 +1,208 @@
+"""Federated learning without rounds: the server merges updates as they come.
+
+FedAsync (Xie, Koyejo and Gupta 2019, arXiv 1903.03934) merges each update x_k that arrives, which
+a client has trained from version tau of the model, into the present version t:
+
+    x_{t+1} <- (1 - a) x_t + a x_k,                          a = rate * s(t - tau)
+
+FedBuff (Nguyen et al. 2022, arXiv 2106.06639) collects K updates. Clients send by how much they
+have moved, d_k = (where the training ended) - (where it began):
+
+    x_{t+1} <- x_t + rate / K * sum_{k in buffer} s(t - tau_k) d_k
+
+Ages t - tau count versions: an update of the present version has age 0, and s(0) = 1.
+"""
+
+import math
+from collections import deque
+from typing import Annotated, Literal
+
+import numpy as np
+import simpy
+from pydantic import Field, PrivateAttr
+
+from cosim.boundary import Delivery
+from cosim.plugin import kind_of
+from cosim.scenario.tree import Scenario
+from cosim.sim.protocols._server import (
+    IDLE_S,
+    WithServer,
+    broadcast,
+    in_reach,
+    server_of,
+    take_over,
+    upload,
+)
+from cosim.sim.protocols.base import Steps
+from cosim.sim.simulation import Simulation
+
+_PATIENCE = 10
+"""A round ends once so many times the updates that it is to merge have been lost [own choice]."""
+
+_Returned = tuple[Delivery | None, int]  # None: nothing came of it; the version it was of
+
+
+class FederatedAsync(WithServer):
+    """A server and clients, so many of whom train at a time.
+
+    Whenever a client is through, whatever has become of its update, the server sends the present
+    version to another that it reaches and that is idle, at random; a client that this does not
+    reach does not train. Before the first merge there is nothing to send, as all start alike.
+
+    Attributes:
+        rule: `fedasync`, or `fedbuff`.
+        concurrency: how many clients train at a time; None for all.
+        rate: alpha of FedAsync, the server's learning rate of FedBuff; None for 0.6 and for 1.
+        buffer: K, the updates that FedBuff merges at a time.
+        decay: s, by age D: `constant`, 1; `polynomial`, (1 + D)^-exponent; `hinge`, 1 up to D =
+            `hinge_after`, and then 1 / (1 + hinge_slope (D - hinge_after)).
+        exponent: of the polynomial; FedBuff's is 0.5, and FedAsync is evaluated with it.
+        hinge_after: b of FedAsync's paper, which takes 4.
+        hinge_slope: a of FedAsync's paper, which takes 10.
+        merges_per_round: a round is over after so many of the server's merges; None for as many as
+            `concurrency` with FedAsync, and one buffer with FedBuff. It is over before that where
+            many more updates than these are lost, or nobody can be asked for any.
+    """
+
+    rule: Literal["fedasync", "fedbuff"] = "fedasync"
+    concurrency: Annotated[int, Field(ge=1)] | None = None
+    rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    buffer: Annotated[int, Field(ge=1)] = 10
+    decay: Literal["constant", "polynomial", "hinge"] = "polynomial"
+    exponent: Annotated[float, Field(ge=0)] = 0.5
+    hinge_after: Annotated[int, Field(ge=0)] = 4
+    hinge_slope: Annotated[float, Field(ge=0)] = 10.0
+    merges_per_round: Annotated[int, Field(ge=1)] | None = None
+
+    _version: int = PrivateAttr(default=0)
+    _at_work: set[int] = PrivateAttr(default_factory=set)
+    _asked_s: dict[int, float] = PrivateAttr(default_factory=dict)  # when each was asked last
+    _num_asked: int = PrivateAttr(default=0)
+    _returned: deque[_Returned] = PrivateAttr(default_factory=deque)
+    _waiting: simpy.Event | None = PrivateAttr(default=None)
+    _buffer: list[tuple[Delivery, int]] = PrivateAttr(default_factory=list)
+
+    @property
+    def sends_movements(self) -> bool:
+        return self.rule == "fedbuff"
+
+    def misfit(self, scenario: Scenario) -> str | None:
+        num_clients = scenario.num_devices - 1
+        if num_clients and (self.concurrency or 0) > num_clients:
+            return (
+                f"expected concurrency of at most {num_clients}, as there are no more devices "
+                f"beside the server, got {self.concurrency}; leave it out for all"
+            )
+        learning = scenario.learning
+        has_model = not hasattr(learning.pool, "payload_bits")
+        if self.sends_movements and has_model and learning.method.movements == "neither":
+            return (
+                "expected a method whose server adds up how far clients have moved with rule: "
+                f"fedbuff, such as lora, ffa_lora or soft, got {kind_of(learning.method)!r} with "
+                "these keys; or use rule: fedasync"
+            )
+        return super().misfit(scenario)
+
+    def train_and_send(self, sim: Simulation, round: int) -> Steps:
+        """Keep clients at work, and merge what they return, until the round is over."""
+        server = server_of(sim)
+        merges, most_lost = self._merges_per_round(sim), self._most_lost(sim)
+        num_merges = num_lost = 0
+        while num_merges < merges and num_lost < most_lost:
+            self._ask(sim, server, round)
+            if not self._returned:
+                if not self._at_work:
+                    yield sim.env.timeout(IDLE_S)
+                    return
+                self._waiting = sim.env.event()
+                yield self._waiting
+            delivery, version = self._returned.popleft()
+            if delivery is None or not sim.alive[server]:
+                num_lost += 1
+            elif self._take_in(sim, server, delivery, version):
+                num_merges += 1
+
+    def _merges_per_round(self, sim: Simulation) -> int:
+        if self.merges_per_round is not None:
+            return self.merges_per_round
+        return 1 if self.rule == "fedbuff" else self._concurrency(sim)
+
+    def _most_lost(self, sim: Simulation) -> int:
+        updates = self.buffer if self.rule == "fedbuff" else 1
+        return _PATIENCE * updates * self._merges_per_round(sim)
+
+    def _concurrency(self, sim: Simulation) -> int:
+        return len(sim.groups) - 1 if self.concurrency is None else self.concurrency
+
+    # The server asks, and a client works
+
+    def _ask(self, sim: Simulation, server: int, round: int) -> None:
+        """Send the present version to idle clients until enough are at work.
+
+        Who is asked goes by how many were asked before.
+        """
+        free = self._concurrency(sim) - len(self._at_work)
+        idle = self._idle(sim, server) if free > 0 else []
+        drawn = sim.draws.uniform("client_choice", self._num_asked, np.array(idle, dtype=np.int64))
+        for place in np.argsort(drawn, kind="stable")[: max(free, 0)]:
+            client = idle[place]
+            self._num_asked += 1
+            self._at_work.add(client)
+            self._asked_s[client] = sim.now_s
+            sim.env.process(self._client(sim, client, server, round))
+
+    def _idle(self, sim: Simulation, server: int) -> list[int]:
+        """Return the clients that can be asked, ascending: none twice at one instant."""
+        at_work, asked_s, now_s = self._at_work, self._asked_s, sim.now_s
+        found = [
+            client
+            for client in in_reach(sim, server)
+            if client not in at_work and asked_s.get(client) != now_s
+        ]
+        if self._version == 0:  # who has trained cannot be sent the common start again
+            found = [client for client in found if client not in asked_s] or found
+        return found
+
+    def _client(self, sim: Simulation, client: int, server: int, round: int) -> Steps:
+        version, delivery, is_asked = self._version, None, True
+        transfer = broadcast(sim, server, [client], round, multicast=False).get(client)
+        if transfer is not None:
+            is_asked = yield from take_over(sim, client, transfer)
+        if is_asked and sim.alive[client]:
+            finished = yield from sim.train(client, round)
+            if finished:
+                delivery = yield from upload(sim, client, server, round)
+        self._at_work.discard(client)
+        self._returned.append((delivery, version))
+        if self._waiting is not None and not self._waiting.triggered:
+            self._waiting.succeed()
+
+    # The server merges
+
+    def _take_in(self, sim: Simulation, server: int, delivery: Delivery, version: int) -> bool:
+        """Merge an update, or keep it until the buffer is full; return whether it has merged."""
+        self._buffer.append((delivery, version))
+        size = self.buffer if self.rule == "fedbuff" else 1
+        if len(self._buffer) < size:
+            return False
+        deliveries = [each for each, _ in self._buffer]
+        ages = [self._version - each for _, each in self._buffer]
+        weights = [self.weight(age) for age in ages]
+        self._buffer.clear()
+        sim.merge(server, deliveries, weights, ages)
+        self._version += 1
+        return True
+
+    def weight(self, age: int) -> float:
+        """Return the weight of an update that is so many versions old."""
+        if self.rule == "fedbuff":
+            return (1.0 if self.rate is None else self.rate) / self.buffer * self._decayed(age)
+        return (0.6 if self.rate is None else self.rate) * self._decayed(age)
+
+    def _decayed(self, age: int) -> float:
+        """Return s(age)."""
+        if self.decay == "constant":
+            return 1.0
+        if self.decay == "polynomial":
+            return math.pow(1.0 + age, -self.exponent)
+        return 1.0 / (1.0 + self.hinge_slope * max(age - self.hinge_after, 0))
