@@ -2,6 +2,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from plot_helpers import with_adapter
 
 
 def _synthetic():
@@ -60,3 +61,32 @@ def empty_run(tmp_path_factory):
     with folder, synthetic.Recorder(folder.path):
         pass
     return synthetic.Run(folder.path)
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory, make_run):
+    """Two methods at three bandwidths, three seeds each; the second learns less and less."""
+    folder = tmp_path_factory.mktemp("runs")
+    return [
+        make_run(
+            folder,
+            seed=seed,
+            num_rounds=2,
+            packets=False,
+            positions=False,
+            gain=gain,
+            learning={"method": {"kind": method}},
+            spectrum={"bandwidth": bandwidth},
+        )
+        for method, gains in (("lora", (1.0, 1.0, 1.0)), ("ffa_lora", (0.9, 0.6, 0.3)))
+        for bandwidth, gain in zip(("1 MHz", "10 MHz", "100 MHz"), gains, strict=True)
+        for seed in (1, 2, 3)
+    ]
+
+
+@pytest.fixture(scope="session")
+def adapted_run(tmp_path_factory, make_run):
+    """A run with an adapter."""
+    folder = tmp_path_factory.mktemp("runs")
+    run = make_run(folder, num_rounds=1, packets=False, positions=False)
+    return with_adapter(run, 0.5)

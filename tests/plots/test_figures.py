@@ -20,20 +20,27 @@ def test_the_shipped_figures_are_these():
         "accuracy_vs_time",
         "channel_trace",
         "closed_forms",
+        "collision_vs_devices",
+        "controls_vs_round",
         "delay_cdf",
+        "gram",
         "measures_vs_round",
+        "metric_vs_key",
         "packet_timeline",
+        "parameters_sent",
         "partition",
         "task_device_heatmap",
         "topology_map",
+        "tradeoff",
         "transfer_gantt",
     ]
 
 
 @pytest.mark.parametrize("kind", FIGURES)
-def test_a_figure_is_drawn_in_the_one_style(kind, run, tmp_path):
+def test_a_figure_is_drawn_in_the_one_style(kind, run, swept, adapted_run, tmp_path):
+    runs = {"metric_vs_key": swept[:9], "gram": [adapted_run]}.get(kind, [run])
     before = dict(matplotlib.rcParams)
-    (drawn,) = draw_figures([find("figure", kind)()], [run], tmp_path)
+    (drawn,) = draw_figures([find("figure", kind)()], runs, tmp_path)
     assert drawn.problem == ""
     pdf, png, csv = drawn.paths
     assert [path.stem for path in drawn.paths] == [kind] * 3
@@ -60,7 +67,10 @@ def test_the_same_runs_give_the_same_files(run, tmp_path):
     [
         ("accuracy_vs_time", "has no evaluations"),
         ("channel_trace", r"has no links; name one with `link: \[0, 1\]`"),
+        ("collision_vs_devices", r"has no measures; record them with `record: {measures: true}`"),
+        ("controls_vs_round", "has no controls; it needs a controller that acts"),
         ("delay_cdf", "has no transfers"),
+        ("gram", "has no adapters; they are saved at the end of a run that trains"),
         ("measures_vs_round", r"has no measures; record them with `record: {measures: true}`"),
         ("packet_timeline", r"recorded no packets; nothing was sent"),
         ("task_device_heatmap", "has no evaluations"),
