@@ -518,6 +518,29 @@ def test_compare_and_plot_take_a_sweeps_folder(call, swept):
     assert err.startswith("left out: runs/small-")
 
 
+def test_a_sweep_draws_its_figures_when_the_last_run_is_done(call, swept):
+    figure = "{kind: metric_vs_key, x: spectrum.bandwidth, y: [time_s]}"
+    status, out, err = call("sweep", "a.yaml", f"sweep.plots=[{figure}]")
+    assert status == 0, err
+    (folder,) = Path("runs").glob("small-sweep-*")
+    drawn = sorted(str(path) for path in (folder / "figures").iterdir())
+    assert drawn == [f"{folder}/figures/metric_vs_key.{each}" for each in ("csv", "pdf", "png")]
+    assert all(path in out.splitlines() for path in drawn)
+    assert out.splitlines()[-1] == f"figures with: cosim plot {folder}"
+    table = (folder / "figures/metric_vs_key.csv").read_bytes()
+    (folder / "figures/metric_vs_key.csv").unlink()
+    status, out, err = call("plot", str(folder))
+    assert (status, err) == (0, "")
+    assert (folder / "figures/metric_vs_key.csv").read_bytes() == table
+
+
+def test_a_mistake_in_a_sweeps_figures_is_a_message(call, swept):
+    status, _, err = call("sweep", "a.yaml", "sweep.plots=[{kind: metric_vs_key, y: [speed]}]")
+    assert status == 2
+    assert "sweep.plots.0.y.0: expected one of own_accuracy, " in err
+    assert "got 'speed'" in err
+
+
 def test_compare_messages(call, swept):
     assert call("compare", "none") == (
         2,

@@ -96,9 +96,9 @@ def validate(file: ScenarioFile, overrides: OverrideWords = None) -> None:
         scenario = loaded.scenario
         swept = ""
         if loaded.sweep is not None:
-            from cosim.scenario.points import load_points  # noqa: PLC0415
+            from cosim.scenario.points import load_sweep  # noqa: PLC0415
 
-            swept = f"; sweeps {len(load_points(file, overrides or ()))} runs"
+            swept = f"; sweeps {len(load_sweep(file, overrides or ()).scenarios)} runs"
         typer.echo(
             f"{file}: good; {scenario.name}, seed {scenario.seed}, {scenario.duration}, "
             f"{_devices(scenario)}{swept}"
@@ -178,7 +178,7 @@ def plot(
         typer.Option(
             metavar="NAME",
             help="A figure, or '{kind: NAME, key: value}'; again for more. "
-            "Without it, those that the scenario asks for.",
+            "Without it, those that the scenario or the sweep asks for.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the files go.")] = None,
@@ -186,17 +186,19 @@ def plot(
     """Draw figures of runs: PDF, PNG, and the numbers as CSV."""
     with messages():
         from cosim.results.draw import default_out_dir, draw_figures  # noqa: PLC0415
-        from cosim.results.sweep_folder import is_sweep, open_runs  # noqa: PLC0415
+        from cosim.results.sweep_folder import is_sweep, open_runs, read_sweep  # noqa: PLC0415
 
         found = open_runs(runs or ())
         for line in found.unfinished:
             typer.echo(f"left out: {line}", err=True)
         opened = found.runs
-        figures = _chosen_figures(opened, figure or ())
-        problems = []
+        names = figure or []
         where = out or (default_out_dir(opened) if opened else Path("figures"))
-        if out is None and runs is not None and len(runs) == 1 and is_sweep(runs[0]):
-            where = runs[0] / "figures"
+        if runs is not None and len(runs) == 1 and is_sweep(runs[0]):
+            where = out or runs[0] / "figures"
+            names = names or [json.dumps(each) for each in read_sweep(runs[0]).plots]
+        figures = _chosen_figures(opened, names)
+        problems = []
         for drawn in draw_figures(figures, opened, where):
             if drawn.problem:
                 problems.append(f"{drawn.figure}: {drawn.problem}")

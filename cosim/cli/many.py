@@ -154,14 +154,22 @@ def _say_how_it_ended(plan: "SweepPlan", result: "SweepResult", quiet: bool) -> 
 def _say_results(plan: "SweepPlan") -> None:
     from cosim.results.comparison import compare as compare_runs  # noqa: PLC0415
     from cosim.results.comparison_text import text  # noqa: PLC0415
+    from cosim.results.draw import draw_figures  # noqa: PLC0415
     from cosim.results.sweep_folder import open_runs  # noqa: PLC0415
 
-    comparison: Comparison = compare_runs(open_runs([plan.folder]).runs)
+    runs = open_runs([plan.folder]).runs
+    comparison: Comparison = compare_runs(runs)
     folder = shlex.quote(str(plan.folder))
     typer.echo(f"\n{text(comparison, _width())}\n")
+    for drawn in draw_figures(plan.plots, runs, plan.folder / "figures"):
+        if drawn.problem:
+            typer.echo(f"{drawn.figure}: {drawn.problem}", err=True)
+        for path in drawn.paths:
+            typer.echo(path)
     typer.echo(f"differences with: cosim compare {folder} --baseline LABEL")
     figure = "delay_cdf" if math.isnan(comparison.target) else "accuracy_vs_time"
-    typer.echo(f"figures with: cosim plot {folder} --figure {figure}")
+    again = "" if plan.plots else f" --figure {figure}"
+    typer.echo(f"figures with: cosim plot {folder}{again}")
 
 
 def _width() -> int:

@@ -1,6 +1,6 @@
 """A sweep's folder: `<name>-sweep-<hash>/` beside the folders of its runs, which it names.
 
-    sweep.json       the runs, in order: folder, seed, label
+    sweep.json       the runs, in order: folder, seed, label; the figures that it asks for
     log.txt          when runs began and ended, and how
     logs/            what runs printed, if they printed anything
     figures/
@@ -12,10 +12,13 @@ folder.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from cosim.plugin import plain
+from cosim.results.figure import Figure
 from cosim.results.run import Run, RunError
 from cosim.results.run_folder import MANIFEST
 
@@ -44,17 +47,37 @@ def sweep_name(name: str, folders: Iterable[str]) -> str:
     return f"{name}-sweep-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARS]}"
 
 
-def write_sweep(folder: Path, name: str, command: str, runs: Sequence[SweptRun]) -> None:
+def write_sweep(
+    folder: Path, name: str, command: str, runs: Sequence[SweptRun], plots: Sequence[Figure]
+) -> None:
     """Make or refresh a sweep's folder."""
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    content = {"name": name, "command": command, "runs": [asdict(run) for run in runs]}
+    content = {
+        "name": name,
+        "command": command,
+        "runs": [asdict(run) for run in runs],
+        "plots": plain(plots),
+    }
     part = folder / f"{SWEEP}.part"
     part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     part.replace(folder / SWEEP)
 
 
-def read_sweep(folder: Path) -> tuple[SweptRun, ...]:
-    """Return the runs of a sweep's folder.
+@dataclass(frozen=True)
+class SweepFile:
+    """What a sweep's folder says of it.
+
+    Attributes:
+        runs: in order.
+        plots: the figures that it asks for, each as a mapping with its `kind`.
+    """
+
+    runs: tuple[SweptRun, ...]
+    plots: tuple[Mapping[str, Any], ...]
+
+
+def read_sweep(folder: Path) -> SweepFile:
+    """Return what a sweep's folder says of it.
 
     Raises:
         RunError: the folder is not that of a sweep.
@@ -62,7 +85,8 @@ def read_sweep(folder: Path) -> tuple[SweptRun, ...]:
     path = folder / SWEEP
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(SweptRun(**each) for each in content["runs"])
+        runs = tuple(SweptRun(**each) for each in content["runs"])
+        return SweepFile(runs, tuple(content["plots"]))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is no list of a sweep's runs: {error}") from None
 
@@ -112,7 +136,7 @@ def open_runs(paths: Sequence[Path]) -> OpenedRuns:
 def _members(path: Path) -> list[Path] | None:
     """Return the run folders that a path stands for; None if it is one, or nothing."""
     if is_sweep(path):
-        return [path.parent / run.folder for run in read_sweep(path)]
+        return [path.parent / run.folder for run in read_sweep(path).runs]
     if (path / MANIFEST).is_file():
         return None
     inside = sorted(found.parent for found in path.glob(f"*/{MANIFEST}"))

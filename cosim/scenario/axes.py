@@ -18,7 +18,7 @@ from cosim.wording import dotted, show
 _NOT_SWEPT = {
     "seed": "list them under sweep.seeds",
     "sweep": "a sweep holds no sweep",
-    "plots": "figures are drawn from the tables",
+    "plots": "figures are drawn from the tables; sweep.plots are of all runs together",
     "data_root": "where data lie is no part of an experiment",
     "plugins": "allow them all in the scenario",
     "extends": "write a file for each",

@@ -1,4 +1,4 @@
-"""The points of a `sweep:`: one validated scenario for each run, or all mistakes at once.
+"""What a `sweep:` says: one validated scenario for each run, and figures; or all mistakes at once.
 
 file -> each combination of grid and zip that `where` lets stay -> overrides -> each seed
 
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -28,8 +29,21 @@ from cosim.scenario.where import Where
 MOST_RUNS = 10_000
 
 
-def load_points(path: str | Path, overrides: Overrides = ()) -> tuple[Scenario, ...]:
-    """Return the scenarios that a file sweeps, all seeds of the first point first.
+@dataclass(frozen=True)
+class LoadedSweep:
+    """A sweep that was read.
+
+    Attributes:
+        scenarios: one for each run, all seeds of the first point first.
+        plots: the figures of all runs together.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    plots: tuple[Any, ...]
+
+
+def load_sweep(path: str | Path, overrides: Overrides = ()) -> LoadedSweep:
+    """Return what a file sweeps.
 
     Args:
         path: a YAML file with a `sweep:`, in it or among the overrides.
@@ -46,7 +60,7 @@ def load_points(path: str | Path, overrides: Overrides = ()) -> tuple[Scenario, 
     whole = apply(document, given, Scenario, ())
     plugins = allowed_plugins(whole, path.parent)
     whole = apply(document, given, Scenario, plugins)
-    sweep, wrong = _section(whole)
+    sweep, wrong = _section(whole, plugins)
     problems += document.problems
     if "sweep" in whole.data or not problems:  # a broken file may have lost it
         problems += wrong
@@ -71,7 +85,7 @@ def load_points(path: str | Path, overrides: Overrides = ()) -> tuple[Scenario, 
         problems.append(Problem(mark_of(whole, ("sweep", "where")), "sweep.where", message))
     if problems:
         raise ScenarioError(problems)
-    return maker.scenarios(points, seeds)
+    return LoadedSweep(maker.scenarios(points, seeds), sweep.plots)
 
 
 @dataclass(frozen=True)
@@ -157,7 +171,7 @@ def _with_inner_marks(document: Document, value: Value) -> Document:
     return Document(document.data, document.marks | kept, document.problems)
 
 
-def _section(document: Document) -> tuple[Sweep | None, list[Problem]]:
+def _section(document: Document, plugins: tuple[str, ...]) -> tuple[Sweep | None, list[Problem]]:
     """Return a document's sweep, if it has one that is none of a mistake."""
     if document.data.get("sweep") is None:
         message = (
@@ -168,9 +182,9 @@ def _section(document: Document) -> tuple[Sweep | None, list[Problem]]:
     # A scenario of nothing else: messages name their place in the whole.
     alone = {"sweep": document.data["sweep"]}
     try:
-        return Scenario.model_validate(alone).sweep, []
+        return Scenario.model_validate(alone, context={"plugins": plugins}).sweep, []
     except ValidationError as error:
-        return None, translate(error, document, Place(alone, Scenario))
+        return None, translate(error, document, Place(alone, Scenario, plugins))
 
 
 def _seeds(

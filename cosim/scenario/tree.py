@@ -316,8 +316,9 @@ class Sweep(Section):
     there (`learning.method: [lora, {kind: lori, rank: 4}]`), and is run with every combination;
     `zip` has keys whose lists go in step. `where` has mappings of keys to values or to tests
     (`in`, `not`, `at_least`, `at_most`); a combination stays if all of at least one mapping fit
-    it. `seeds` is a list, or how many from the scenario's `seed` on. A value on the command line
-    replaces the sweep's, too.
+    it. `seeds` is a list, or how many from the scenario's `seed` on. `plots` are figures of all
+    runs together, drawn when the last is done. A value on the command line replaces the sweep's,
+    too.
     """
 
     grid: dict[str, Any] = Field(default_factory=dict)
@@ -327,6 +328,7 @@ class Sweep(Section):
         Annotated[int, AtLeastOne]
         | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     ) = 1
+    plots: tuple[Annotated[Any, Kind("figure")], ...] = ()
 
 
 class Scenario(Section):

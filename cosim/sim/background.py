@@ -13,7 +13,8 @@ import simpy
 from cosim.boundary import Payload
 from cosim.radio.packets import segment_bytes
 from cosim.radio.traffic.base import Burst
-from cosim.sim.simulation import BACKGROUND, Simulation
+from cosim.sim.books import BACKGROUND
+from cosim.sim.simulation import Simulation
 from cosim.units import dbm_to_watts
 
 

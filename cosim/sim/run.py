@@ -56,13 +56,13 @@ def _rounds(sim: Simulation, protocol: Protocol) -> Generator[simpy.Event, objec
             yield sim.env.timeout(sim.next_entry_s - sim.now_s)
         if not sim.alive.any() or _is_over(sim.scenario.duration, round - 1, sim.now_s):
             return
-        sim.open_books(round)  # 1. the world at time t
+        sim.open_round(round)  # 1. the world at time t
         sim.replan(round)  # 2. plan, if a trigger fired; control
         protocol.control(sim, round)
         yield from protocol.train_and_send(sim, round)  # 3. train  4. packets  5. over the air
         protocol.aggregate(sim, round)  # 6. aggregate inside clusters
         yield from protocol.exchange(sim, round)  # 7. clusters exchange
-        sim.close_books()  # 8. record; evaluate
+        sim.close_round()  # 8. record; evaluate
         if sim.evaluation_is_due(round):
             sim.evaluate(round, protocol.judged(sim))
 
@@ -198,22 +198,15 @@ def _run_events(sim: Simulation) -> None:
     else:
         sim.env.run(until=sim.env.timeout(end_s) | loop)
     sim.network.finish()
-    sim.record_energy()
-    if sim.books.open:  # a round that the end of the run has cut off
-        sim.close_books()
-    if not sim.is_evaluated:
+    sim.books.energy(sim.energy, sim.scenario.num_devices)
+    if sim.books.is_open:  # a round that the end of the run has cut off
+        sim.close_round()
+    if not sim.books.is_evaluated:
         sim.evaluate(sim.books.round, protocol.judged(sim))
 
 
 def _record_positions(sim: Simulation, interval_s: float) -> Generator[simpy.Event, object, None]:
     for sample in itertools.count(1):
         devices = np.flatnonzero(sim.alive)  # those who take part
-        positions_m = sim.world.positions_m(sim.now_s)[devices]
-        sim.recorder.extend(
-            "positions",
-            t_s=np.full(len(devices), sim.now_s),
-            device=devices,
-            x_m=positions_m[:, 0],
-            y_m=positions_m[:, 1],
-        )
+        sim.books.positions(devices, sim.world.positions_m(sim.now_s)[devices])
         yield sim.env.timeout(sample * interval_s - sim.now_s)

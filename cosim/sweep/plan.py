@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 from cosim.learning.pool.base import TrainingPool
+from cosim.results.figure import Figure
 from cosim.results.labels import labels
 from cosim.results.run_folder import Manifest, folder_name
 from cosim.results.sweep_folder import SweptRun, sweep_name, write_sweep
 from cosim.scenario.dump import dump
 from cosim.scenario.overrides import Overrides
-from cosim.scenario.points import load_points
+from cosim.scenario.points import load_sweep
 from cosim.scenario.tree import Scenario
 from cosim.sweep.job import Job
 from cosim.sweep.threads import num_cores, threads_of
@@ -47,6 +48,7 @@ class SweepPlan:
         name: of the sweep, for people.
         folder: the sweep's own folder.
         runs: in order of points, seeds of a point together.
+        plots: figures of all of them.
     """
 
     file: Path
@@ -54,6 +56,7 @@ class SweepPlan:
     name: str
     folder: Path
     runs: tuple[PlannedRun, ...]
+    plots: tuple[Figure, ...]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -104,7 +107,7 @@ class SweepPlan:
     def write(self, command: str) -> None:
         """Make or refresh the sweep's folder."""
         swept = [SweptRun(run.folder, run.scenario.seed, run.label) for run in self.runs]
-        write_sweep(self.folder, self.name, command, swept)
+        write_sweep(self.folder, self.name, command, swept, self.plots)
 
 
 def plan_sweep(file: Path, overrides: Overrides, out_dir: Path) -> SweepPlan:
@@ -113,7 +116,8 @@ def plan_sweep(file: Path, overrides: Overrides, out_dir: Path) -> SweepPlan:
     Raises:
         ScenarioError: the file, its sweep, or some of its points have mistakes.
     """
-    scenarios = load_points(file, overrides)
+    loaded = load_sweep(file, overrides)
+    scenarios = loaded.scenarios
     runs: dict[str, Scenario] = {}  # points that come out the same are one
     experiments: dict[str, str] = {}
     firsts: dict[str, Scenario] = {}
@@ -127,7 +131,7 @@ def plan_sweep(file: Path, overrides: Overrides, out_dir: Path) -> SweepPlan:
         for folder, scenario in runs.items()
     )
     name = _name(scenarios, file)
-    return SweepPlan(file, out_dir, name, out_dir / sweep_name(name, runs), planned)
+    return SweepPlan(file, out_dir, name, out_dir / sweep_name(name, runs), planned, loaded.plots)
 
 
 def _named(scenarios: Sequence[Scenario]) -> Iterator[tuple[str, str, Scenario]]:

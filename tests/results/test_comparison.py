@@ -14,6 +14,7 @@ from cosim.results.comparison import METRICS, Estimate, compare, estimate
 from cosim.results.comparison_text import escaped, frame, latex, text
 from cosim.results.run import Run, RunError
 from cosim.results.sweep_folder import (
+    SweepFile,
     SweptRun,
     is_sweep,
     open_runs,
@@ -221,9 +222,9 @@ def test_runs_of_a_sweeps_folder_in_order(folder, runs, tmp_path):
     names = [run.path.name for run in runs[:4]]
     swept = [SweptRun(name, seed, "a") for seed, name in enumerate(names[::-1])]
     sweep = tmp_path / sweep_name("s", names)
-    write_sweep(sweep, "s", "cosim sweep s.yaml", swept)
+    write_sweep(sweep, "s", "cosim sweep s.yaml", swept, ())
     assert is_sweep(sweep)
-    assert read_sweep(sweep) == tuple(swept)
+    assert read_sweep(sweep) == SweepFile(tuple(swept), ())
     found = open_runs([sweep])
     assert [run.path.name for run in found.runs] == names[:3][::-1]
     assert found.unfinished == (f"{tmp_path / names[3]}: not there",)

@@ -7,7 +7,7 @@ import pytest
 from cosim.scenario.dump import dump
 from cosim.scenario.errors import ScenarioError
 from cosim.scenario.load import load
-from cosim.scenario.points import load_points
+from cosim.scenario.points import load_sweep
 
 BASE = "duration: 1 round\nlearning: {pool: none}\n"
 
@@ -19,7 +19,7 @@ def points(tmp_path):
     def read(sweep: str, *overrides: str, base: str = BASE):
         path = tmp_path / "s.yaml"
         path.write_text(f"{base}sweep: {sweep}\n", encoding="utf-8")
-        return load_points(path, overrides)
+        return load_sweep(path, overrides).scenarios
 
     return read
 
@@ -116,9 +116,9 @@ def test_overrides_lie_over_every_point(points):
 def test_a_sweep_can_come_from_the_command_line_alone(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(BASE, encoding="utf-8")
-    assert [each.seed for each in load_points(path, ["sweep.seeds=2"])] == [1, 2]
+    assert [each.seed for each in load_sweep(path, ["sweep.seeds=2"]).scenarios] == [1, 2]
     with pytest.raises(ScenarioError, match="expected the key `sweep` with grid, zip or seeds"):
-        load_points(path)
+        load_sweep(path)
 
 
 def test_a_sweep_is_extended_like_the_rest(tmp_path):
@@ -127,7 +127,7 @@ def test_a_sweep_is_extended_like_the_rest(tmp_path):
     )
     path = tmp_path / "b.yaml"
     path.write_text("extends: a.yaml\nsweep: {grid: {transport.mtu: [700 B]}}\n", encoding="utf-8")
-    assert seen(load_points(path)) == [(10e6, 700.0, 1), (10e6, 700.0, 2)]
+    assert seen(load_sweep(path).scenarios) == [(10e6, 700.0, 1), (10e6, 700.0, 2)]
 
 
 KEPT = {
@@ -242,8 +242,8 @@ MISTAKES = {
     "figures": ("{grid: {plots: [[], []]}}", "figures are drawn from the tables"),
     "an unknown section": (
         "{gird: {transport.mtu: [1 kB]}}",
-        "s.yaml:3:9 sweep.gird: expected one of grid, zip, where, seeds, got the unknown key "
-        "'gird'; did you mean 'grid'?",
+        "s.yaml:3:9 sweep.gird: expected one of grid, zip, where, seeds, plots, got the unknown "
+        "key 'gird'; did you mean 'grid'?",
     ),
     "no sweep": ("[1, 2]", "s.yaml:3:1 sweep: expected a mapping with keys such as grid, zip, "),
     "no seeds": ("{seeds: 0}", "s.yaml:3:9 sweep.seeds: expected at least 1 or a list, got 0"),

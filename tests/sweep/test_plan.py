@@ -113,7 +113,7 @@ def test_the_sweeps_folder_lists_its_runs(file):
     found.write("cosim sweep net.yaml")
     assert found.folder.parent == Path("runs")
     assert found.folder.name.startswith("net-sweep-")
-    assert [each.folder for each in read_sweep(found.folder)] == [r.folder for r in found.runs]
+    assert [each.folder for each in read_sweep(found.folder).runs] == [r.folder for r in found.runs]
     assert plan(file).folder == found.folder
     assert plan(file, "sweep.seeds=[1, 3]").folder == found.folder, "whatever the order"
     assert plan(file, "sweep.seeds=[1, 2]").folder != found.folder

@@ -72,7 +72,7 @@ class Synchronous(Protocol):
         for delivery in sim.inbox[device]:
             is_late = delivery.payload.round < round
             if is_late:
-                sim.count_late(delivery, f"aggregated no sooner than round {round}")
+                sim.books.late(delivery, f"aggregated no sooner than round {round}")
             if not is_late or self.late == "stale":
                 kept.append(delivery)
         sim.inbox[device].clear()

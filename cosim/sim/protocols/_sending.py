@@ -80,7 +80,7 @@ def delivery_of(transfer: simpy.Event) -> Delivery:
 def is_received(sim: Simulation, delivery: Delivery) -> bool:
     """Return whether its receiver can use what arrived; an update that expired is noted as late."""
     if delivery.outcome == "expired":
-        sim.count_late(delivery, "transfer expired")
+        sim.books.late(delivery, "transfer expired")
     return sim.usable(delivery)
 
 

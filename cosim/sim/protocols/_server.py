@@ -208,7 +208,7 @@ def upload(
 
     up = [int(link) for link in links.outgoing(client) if links.dst[link] == server]
     if not up or not sim.alive[server]:
-        sim.log("unsent", client, f"update of round {round}: no link to the server")
+        sim.books.log("unsent", client, f"update of round {round}: no link to the server")
         return None
     yield send(sim, sim.learner.update_payload, client, round, up, receive)
     return found[0] if found else None

@@ -101,7 +101,7 @@ class Gossip(Protocol):
     def _end_round(self, sim: Simulation) -> None:
         """End the round if enough trainings have, or so many devices have left that they have."""
         assert self._over is not None
-        if not self._over.triggered and len(sim.books.losses) >= sim.alive.sum():
+        if not self._over.triggered and sim.books.num_trainings >= sim.alive.sum():
             self._over.succeed()
 
     def _send(self, sim: Simulation, device: int) -> simpy.Event:
