@@ -89,7 +89,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "flows": _schema(
         flow=_INT,
         round=_INT,
-        kind=_TEXT,  # update (inside a cluster), exchange (between clusters) or background
+        kind=_TEXT,  # update, broadcast (of a server), exchange (between clusters) or background
         src=_INT,
         dst=_INT,
         start_s=_FLOAT,
