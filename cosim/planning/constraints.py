@@ -23,25 +23,23 @@ set the powers comes to one comparison per device:
                                                 p_max together (11b)
 """
 
-from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from cosim.planning.feasibility import broken
 from cosim.planning.least_snr import least_snr
-from cosim.planning.links import Casting, Pairs, Power, assemble, equal_power, num_sharing
-from cosim.planning.planners.base import Layout, SteadyPlanner
-from cosim.planning.view import Bools, Floats, Ints, Plan, PlanView
+from cosim.planning.links import Casting, Pairs, Power, equal_power, num_sharing
+from cosim.planning.view import Bools, Floats, PlanView
+from cosim.plugin import Section
 from cosim.units import Dbm, Decibels, Seconds, dbm_to_watts
 
 _ROUNDING = 1.0 + 1e-12  # so that powers that fill a limit exactly are within it
 
 
-class ConstrainedPlanner(SteadyPlanner):
-    """A planner whose clusters are within limits; a limit that is left out is none.
+class Limits(Section):
+    """The keys of a planner whose clusters are within limits; one that is left out is none.
 
     With `linkage: complete` the members of a cluster all hear each other; with `single` it is
     enough that they are connected, and every pair of them that is in range has a link.
@@ -65,7 +63,7 @@ class ConstrainedPlanner(SteadyPlanner):
     fade_margin_db: Annotated[Decibels, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
-    def _least_of_what(self) -> "ConstrainedPlanner":
+    def _least_of_what(self) -> Self:
         if self.power == "least" and self.max_delay_s is None:
             raise PydanticCustomError(
                 "least_power",
@@ -78,33 +76,16 @@ class ConstrainedPlanner(SteadyPlanner):
             )
         return self
 
-    def assembled(self, view: PlanView, cluster: Ints, reasons: tuple[str, ...]) -> Plan:
-        """Return the plan with these clusters, at the powers that the limits ask for."""
-        if self.linkage == "single":  # a pair in range without any gain is no link
-            heard = view.mean_gain > 0
-            view = replace(
-                view, low=view.low[heard], high=view.high[heard], mean_gain=view.mean_gain[heard]
-            )
-        return assemble(view, cluster, Constraints(self, view).power(), reasons, self.casting)
-
-    def lay(self, view: PlanView, layout: Layout, reasons: tuple[str, ...]) -> Plan:
-        """Return the plan with these clusters; their links are all pairs in range."""
-        return self.assembled(view, layout.cluster, reasons)
-
-    def broken(self, view: PlanView, layout: Layout) -> Bools:
-        """Return which clusters do not meet the limits."""
-        return broken(Constraints(self, view), layout.cluster)
-
 
 class Constraints:
     """The limits of one planner in numbers, for one view.
 
     Args:
-        limits: the planner.
+        limits: the planner's.
         view: what it plans for.
     """
 
-    def __init__(self, limits: ConstrainedPlanner, view: PlanView) -> None:
+    def __init__(self, limits: Limits, view: PlanView) -> None:
         self.limits = limits
         self.view = view
         self._budgets: dict[tuple[int, int], list[float]] = {}

@@ -4,20 +4,16 @@ Where planners grow clusters and ask at each merge whether the union is within l
 of given clusters, whose devices may have moved since.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from cosim.planning.collision import TOLERANCE, collision_rates
+from cosim.planning.constraints import Constraints
 from cosim.planning.view import Bools, Ints, PlanView
-
-if TYPE_CHECKING:
-    from cosim.planning.constraints import Constraints
 
 _ROUNDING = 1.0 + 1e-9  # a sum of costs may have been made in another order
 
 
-def broken(constraints: "Constraints", cluster: Ints) -> Bools:
+def broken(constraints: Constraints, cluster: Ints) -> Bools:
     """Return which clusters of two or more devices break a limit, [num_clusters].
 
     Args:
@@ -57,7 +53,7 @@ def _torn(view: PlanView, cluster: Ints, same: Ints, size: Ints, linkage: str) -
     return np.asarray(np.bincount(parts[0], minlength=len(size)) > 1)
 
 
-def _overloaded(constraints: "Constraints", cluster: Ints, same: Ints) -> Ints:
+def _overloaded(constraints: Constraints, cluster: Ints, same: Ints) -> Ints:
     """Return the devices whose links ask for more than (11a) or (11b) allows."""
     view = constraints.view
     low, high, gain = view.low[same], view.high[same], view.mean_gain[same]

@@ -39,7 +39,7 @@ class Pairs:
 
 
 Casting = Literal["unicast", "multicast", "best"]
-"""How a device's update goes to its neighbours; see `ConstrainedPlanner`."""
+"""How a device's update goes to its neighbours; see `constraints.Limits`."""
 
 Power = Callable[[Pairs], Floats]
 """A power rule: returns the transmit power of each link in watts, [L]."""

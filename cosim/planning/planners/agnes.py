@@ -11,8 +11,9 @@ a heap. Either way it takes about E log E for E pairs in range, and the clusters
 from heapq import heappop, heappush
 
 from cosim.planning.bulk import merge_in_bulk
-from cosim.planning.constraints import ConstrainedPlanner, Constraints
+from cosim.planning.constraints import Constraints
 from cosim.planning.formation import Candidate, Formation
+from cosim.planning.planners._constrained import ConstrainedPlanner
 from cosim.planning.reasons import reasons
 from cosim.planning.view import Ints, Plan, PlanView
 

@@ -4,8 +4,9 @@ Start with every device alone; merge a pair of clusters drawn uniformly from the
 stop when none is left.
 """
 
-from cosim.planning.constraints import ConstrainedPlanner, Constraints
+from cosim.planning.constraints import Constraints
 from cosim.planning.formation import Candidate, Formation
+from cosim.planning.planners._constrained import ConstrainedPlanner
 from cosim.planning.reasons import reasons
 from cosim.planning.view import Ints, Plan, PlanView
 

@@ -1,0 +1,30 @@
+"""What planners share whose clusters are within limits of collisions, delay, power and compute."""
+
+from dataclasses import replace
+
+from cosim.planning.constraints import Constraints, Limits
+from cosim.planning.feasibility import broken
+from cosim.planning.links import assemble
+from cosim.planning.planners.base import Layout, SteadyPlanner
+from cosim.planning.view import Bools, Ints, Plan, PlanView
+
+
+class ConstrainedPlanner(Limits, SteadyPlanner):
+    """A planner whose clusters are within limits; a limit that is left out is none."""
+
+    def assembled(self, view: PlanView, cluster: Ints, reasons: tuple[str, ...]) -> Plan:
+        """Return the plan with these clusters, at the powers that the limits ask for."""
+        if self.linkage == "single":  # a pair in range without any gain is no link
+            heard = view.mean_gain > 0
+            view = replace(
+                view, low=view.low[heard], high=view.high[heard], mean_gain=view.mean_gain[heard]
+            )
+        return assemble(view, cluster, Constraints(self, view).power(), reasons, self.casting)
+
+    def lay(self, view: PlanView, layout: Layout, reasons: tuple[str, ...]) -> Plan:
+        """Return the plan with these clusters; their links are all pairs in range."""
+        return self.assembled(view, layout.cluster, reasons)
+
+    def broken(self, view: PlanView, layout: Layout) -> Bools:
+        """Return which clusters do not meet the limits."""
+        return broken(Constraints(self, view), layout.cluster)
