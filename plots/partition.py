@@ -88,8 +88,11 @@ class Partition(Figure):
                 below.set_yticks(range(num_rows), _labels(names))
             else:
                 below.set_ylabel("Label" if by == "label" else "Task")
+                below.locator_params(axis="y", integer=True)
             if num_devices <= MAX_NARROW:
                 below.set_xticks(range(num_devices))
+            else:
+                below.locator_params(axis="x", integer=True)
             cell_pt = 72.0 * PLOT_PART * width_in / num_devices
             if cell_pt >= MIN_CELL_PT and num_rows <= MAX_NUMBERED:
                 _number(below, counts)

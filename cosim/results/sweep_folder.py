@@ -86,7 +86,7 @@ def read_sweep(folder: Path) -> SweepFile:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         runs = tuple(SweptRun(**each) for each in content["runs"])
-        return SweepFile(runs, tuple(content["plots"]))
+        return SweepFile(runs, tuple(content.get("plots", ())))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is no list of a sweep's runs: {error}") from None
 

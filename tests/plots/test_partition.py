@@ -109,6 +109,13 @@ def test_many_devices_take_the_page_and_no_numbers(tmp_path, make_run):
     assert drawing.data["examples"].sum() == 180
 
 
+def test_devices_are_whole_numbers(tmp_path, make_run):
+    devices = ({"group": "some", "count": 22},)
+    run = make_run(tmp_path, num_rounds=0, devices=devices, learning=learning("iid", *FEW))
+    ticks = drawn("partition", [run]).canvas.axes[1].get_xticks()
+    assert all(float(tick).is_integer() for tick in ticks)
+
+
 def test_a_task_without_labels_is_a_message(bare_run, tmp_path):
     (drawn_one,) = draw_figures([find("figure", "partition")(by="label")], [bare_run], tmp_path)
     assert re.search(r"task odd_one_out: .*choices.*use `by: task`", drawn_one.problem)
