@@ -18,7 +18,10 @@ def test_lori_is_a_dense_b_of_all_layers_of_the_3b_model_at_rank_16():
     assert lora["published"] == PUBLISHED["lora"] == 33.8e6
     sparse = data.loc[("qwen2.5-3b", "LoRI: 10 % of B")]
     assert sparse["sent"] == 1_651_508  # rounded up
-    assert sparse["stored_with_a"] == sparse["sent"] + lora["sent"] - dense["sent"]
+    proposal = data.loc[("qwen2.5-3b", "Proposal:\nA and 10 % of B")]
+    assert proposal["sent"] == 15_070_004 == sparse["sent"] + lora["sent"] - dense["sent"]
+    assert proposal["published"] == 15e6
+    assert data.loc[("qwen2.5-3b", "Proposal: 10 % of B")]["sent"] == sparse["sent"]
     assert legend_of(drawing) == ["qwen2.5-1.5b", "qwen2.5-3b", "printed in P1"]
 
 
