@@ -309,6 +309,24 @@ def test_codes_tell_tasks_apart(scope):
     assert read(x, mixture).shape == (200, 8, SITES[2].d_out)
 
 
+def test_experts_alike_answer_with_their_sum_where_the_best_has_weight_one():
+    parts = adapters((3, 3, 3))
+    literal = code_router(parts, SITES, 0.1, None, True)
+    router = replace(literal, best_is_one=True)
+    scores = torch.from_numpy(np.random.default_rng(3).standard_normal((5, 1, 3)))
+    expected = np.exp((scores.numpy() - scores.numpy().max(axis=-1, keepdims=True)) / 0.1)
+    np.testing.assert_allclose(router.weights(scores).numpy(), expected, rtol=1e-9)
+    alike = torch.zeros(5, 1, 3)
+    np.testing.assert_allclose(router.weights(alike).numpy(), 1.0)
+    np.testing.assert_allclose(literal.weights(alike).numpy(), 1 / 3, rtol=1e-6)
+    center = tuple(np.zeros(site.d_in) for site in SITES)
+    known = experts((0,), (1,), ranks=(3, 3))
+    codes = Codes(center, {j: code_of(known[j].adapter, center, center) for j in (0, 1)})
+    for how in ("sum", "best"):
+        router = ask(Implicit(normalise=how), known, codes=codes).router
+        assert router.best_is_one == (how == "best")
+
+
 def test_mean_inputs_counts_the_tokens_it_is_told():
     x = inputs(tokens=6)
     tensor = torch.from_numpy(x).float()

@@ -9,6 +9,10 @@ sample that everybody has. It is r floats for each site, which come with j's fir
 
 with xbar the mean of the site's inputs over the prompt. A random A_j is a sketch that keeps angles
 (Johnson and Lindenstrauss), by about 1 / sqrt(r).
+
+Where devices have learned the same, their codes are alike, and weights of sum 1 divide what each
+of M knows by M. `normalise: best` divides by the largest weight instead [own]: an expert that
+stands out answers alone, as before, and those that are alike answer with their sum.
 """
 
 from dataclasses import dataclass, field
@@ -49,6 +53,7 @@ class Implicit(Inference):
     temperature: Annotated[float, Field(gt=0)] = 0.1
     top_k: Annotated[int, Field(ge=1)] | None = None
     scope: Literal["site", "sequence"] = "sequence"
+    normalise: Literal["sum", "best"] = "sum"
 
     def misfit(self, method: Method) -> str | None:
         """Codes are through an A that is drawn."""
@@ -88,6 +93,7 @@ class Implicit(Inference):
             self.temperature,
             self.top_k,
             self.scope == "sequence",
+            self.normalise == "best",
         )
         return routed(experts, router)
 
@@ -108,6 +114,7 @@ class CodeRouter(Router):
     temperature: float
     top_k: int | None
     per_sequence: bool
+    best_is_one: bool = False
 
     def known(self, site: int) -> tuple[Vector, ...]:
         """Return mu [d_in], all A [J, rank, d_in] and codes [J, rank]."""
@@ -124,4 +131,5 @@ class CodeRouter(Router):
         return cosine
 
     def weights(self, scores: "Tensor") -> "Tensor":
-        return softmax_top(scores, self.temperature, self.top_k)
+        alpha = softmax_top(scores, self.temperature, self.top_k)
+        return alpha / alpha.amax(dim=-1, keepdim=True) if self.best_is_one else alpha
