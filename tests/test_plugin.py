@@ -39,6 +39,7 @@ REQUIRED = {
     ("figure", "channel_trace"): {"link": (0, 1)},
     ("partition", "natural"): {"key": "author"},
     ("task", "hub"): {"dataset": "google/boolq", "template": "{question} {answer}"},
+    ("task", "relabelled"): {"task": "topic"},
 }
 FROM_FILES = ("alpaca", "cifar100", "dolly", "gsm8k", "hellaswag", "humaneval", "multiple_choice")
 REQUIRED |= {("task", kind): {"path": "data"} for kind in (*FROM_FILES, "text_classification")}

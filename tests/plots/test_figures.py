@@ -23,12 +23,14 @@ def test_the_shipped_figures_are_these():
         "collision_vs_devices",
         "controls_vs_round",
         "delay_cdf",
+        "difference_map",
         "gram",
         "measures_vs_round",
         "metric_vs_key",
         "packet_timeline",
         "parameters_sent",
         "partition",
+        "soft_complexity",
         "task_device_heatmap",
         "topology_map",
         "tradeoff",
@@ -38,7 +40,7 @@ def test_the_shipped_figures_are_these():
 
 @pytest.mark.parametrize("kind", FIGURES)
 def test_a_figure_is_drawn_in_the_one_style(kind, run, swept, adapted_run, tmp_path):
-    runs = {"metric_vs_key": swept[:9], "gram": [adapted_run]}.get(kind, [run])
+    runs = {"metric_vs_key": swept[:9], "difference_map": swept, "gram": [adapted_run]}.get(kind, [run])
     before = dict(matplotlib.rcParams)
     (drawn,) = draw_figures([find("figure", kind)()], runs, tmp_path)
     assert drawn.problem == ""
