@@ -189,8 +189,8 @@ def plot(
         from cosim.results.sweep_folder import is_sweep, open_runs, read_sweep  # noqa: PLC0415
 
         found = open_runs(runs or ())
-        for line in found.unfinished:
-            typer.echo(f"left out: {line}", err=True)
+        for line in found.notes:
+            typer.echo(line, err=True)
         opened = found.runs
         names = figure or []
         where = out or (default_out_dir(opened) if opened else Path("figures"))

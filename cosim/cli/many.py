@@ -82,8 +82,8 @@ def compare(
         from cosim.results.sweep_folder import open_runs  # noqa: PLC0415
 
         found = open_runs(runs)
-        for line in found.unfinished:
-            typer.echo(f"left out: {line}", err=True)
+        for line in found.notes:
+            typer.echo(line, err=True)
         compared = compare_runs(found.runs, target=target, baseline=baseline, metrics=metric or ())
         typer.echo(comparison_text.text(compared, _width()))
         if csv is not None:

@@ -108,8 +108,8 @@ def main(figure_class: type[Figure], arguments: Sequence[str] | None = None) -> 
         figure = figure_class.model_validate(_read_settings(settings))
         opened = open_runs([Path(folder) for folder in folders])
         runs = opened.runs
-        for line in opened.unfinished:
-            print(f"{name}: left out {line}", file=sys.stderr)
+        for line in opened.notes:
+            print(f"{name}: {line}", file=sys.stderr)
         if not runs and figure.needs_runs:
             raise FigureError("expected at least one run folder, got none")
     except ValidationError as error:

@@ -98,15 +98,16 @@ def is_sweep(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class OpenedRuns:
-    """Runs that were found, and those that are not to be used.
+    """Runs that were found.
 
     Attributes:
-        runs: finished runs, each once, in order.
-        unfinished: a line for each run of a sweep or folder that is not finished.
+        runs: each once, in order.
+        notes: a line for each run that is not finished: of a sweep or folder it is left out; one
+            that was named by itself is among `runs`, as far as it went.
     """
 
     runs: tuple[Run, ...]
-    unfinished: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def open_runs(paths: Sequence[Path]) -> OpenedRuns:
@@ -118,19 +119,21 @@ def open_runs(paths: Sequence[Path]) -> OpenedRuns:
         RunError: a path is none of these.
     """
     runs: dict[Path, Run] = {}
-    unfinished: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for path in paths:
         members = _members(path)
         for folder in members if members is not None else [path]:
             if members is not None and not (folder / MANIFEST).is_file():
-                unfinished[f"{folder}: not there"] = None
+                notes[f"left out: {folder}: not there"] = None
                 continue
             run = Run(folder)
-            if members is None or run.manifest.outcome == "finished":
+            is_finished = run.manifest.outcome == "finished"
+            if members is None or is_finished:
                 runs.setdefault(folder.resolve(), run)
-            else:
-                unfinished[f"{folder}: {run.manifest.outcome}"] = None
-    return OpenedRuns(tuple(runs.values()), tuple(unfinished))
+            if not is_finished:
+                used = "used as far as it went" if members is None else "left out"
+                notes[f"{used}: {folder}: {run.manifest.outcome}"] = None
+    return OpenedRuns(tuple(runs.values()), tuple(notes))
 
 
 def _members(path: Path) -> list[Path] | None:

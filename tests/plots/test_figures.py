@@ -40,7 +40,9 @@ def test_the_shipped_figures_are_these():
 
 @pytest.mark.parametrize("kind", FIGURES)
 def test_a_figure_is_drawn_in_the_one_style(kind, run, swept, adapted_run, tmp_path):
-    runs = {"metric_vs_key": swept[:9], "difference_map": swept, "gram": [adapted_run]}.get(kind, [run])
+    runs = {"metric_vs_key": swept[:9], "difference_map": swept, "gram": [adapted_run]}.get(
+        kind, [run]
+    )
     before = dict(matplotlib.rcParams)
     (drawn,) = draw_figures([find("figure", kind)()], runs, tmp_path)
     assert drawn.problem == ""

@@ -227,7 +227,7 @@ def test_runs_of_a_sweeps_folder_in_order(folder, runs, tmp_path):
     assert read_sweep(sweep) == SweepFile(tuple(swept), ())
     found = open_runs([sweep])
     assert [run.path.name for run in found.runs] == names[:3][::-1]
-    assert found.unfinished == (f"{tmp_path / names[3]}: not there",)
+    assert found.notes == (f"left out: {tmp_path / names[3]}: not there",)
     assert [run.path for run in open_runs([sweep, tmp_path / names[0]]).runs] == [
         run.path for run in found.runs
     ]
@@ -244,9 +244,14 @@ def test_unfinished_runs_are_left_out_and_told(tmp_path):
         make_run(tmp_path, seed=2, crash=True, **KEYS)
     found = open_runs([tmp_path])
     assert [run.path for run in found.runs] == [made.path]
-    (line,) = found.unfinished
+    (line,) = found.notes
+    assert line.startswith("left out: ")
     assert line.endswith("-s2: failed")
-    assert len(open_runs(list(tmp_path.iterdir())).runs) == 2, "named one by one, they are meant"
+    named = open_runs(list(tmp_path.iterdir()))
+    assert len(named.runs) == 2, "named one by one, they are meant"
+    (line,) = named.notes
+    assert line.startswith("used as far as it went: ")
+    assert line.endswith("-s2: failed")
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"runs": [1]}', '{"runs": [{"a": 1}]}'])
