@@ -8,7 +8,7 @@ from itertools import pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
-from cosim.results.comparison import METRICS, Metric
+from cosim.results.comparison import METRICS, TO_ACCURACY, Metric
 from cosim.units import Dimension
 from plots import style
 
@@ -57,9 +57,12 @@ def metric(name: str) -> Metric:
     return next(each for each in METRICS if each.name == name)
 
 
-def title(of: Metric) -> str:
-    """Return a metric's name for an axis."""
-    return of.title[:1].upper() + of.title[1:]
+def title(of: Metric, target: float = math.nan) -> str:
+    """Return a metric's name for an axis, with the accuracy that it is to reach."""
+    name = of.title[:1].upper() + of.title[1:]
+    if of.name not in TO_ACCURACY or math.isnan(target):
+        return name
+    return name.replace("accuracy", f"{100 * target:.3g} % own-task accuracy")
 
 
 def unit_of_metric(of: Metric, means: Iterable[float]) -> Unit:

@@ -13,6 +13,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MetricName = Literal[
-    "own_accuracy", "all_accuracy", "time_to_accuracy_s", "time_s", "num_rounds", "sent_bits",
-    "delivered_bits", "energy_j", "collision_rate", "num_late", "lost_share", "orthogonality",
-    "aggregation_gap", "covariance_term", "num_plans", "wall_s",
+    "own_accuracy", "all_accuracy", "time_to_accuracy_s", "energy_to_accuracy_j", "time_s",
+    "num_rounds", "sent_bits", "delivered_bits", "energy_j", "collision_rate", "num_late",
+    "lost_share", "orthogonality", "aggregation_gap", "covariance_term", "num_plans", "wall_s",
 ]  # fmt: skip
 DODGE = 0.012  # of the axis, between the marks of two lines at one value
+LABEL_LETTERS = 26  # in a line of the vertical axis' name
 CATEGORY_DODGE = 0.11  # of the place of one category
 
 
@@ -48,7 +50,7 @@ class MetricVsKey(Figure):
         y: the metrics, a panel for each.
         by: dotted key of which each value has a line; None for all else that differs.
         baseline: label of the line that differences are from; None for the values themselves.
-        target: own-task accuracy of `time_to_accuracy_s`; None for what every run has reached.
+        target: own-task accuracy of metrics to an accuracy; None for what every run has reached.
         x_label: name of the horizontal axis; None for the key's own.
         x_scale, y_scale: auto makes an axis logarithmic where its numbers span decades.
     """
@@ -131,14 +133,13 @@ class MetricVsKey(Figure):
             )
         if self.baseline is None and _axes.is_log(self.y_scale, rows["mean"]):
             axes.set_yscale("log")
-        name = _axes.title(metric)
-        if metric.name == "time_to_accuracy_s" and not math.isnan(target):
-            name = f"Time to {100 * target:.3g} % own-task accuracy"
+        name = _axes.title(metric, target)
         if self.baseline is not None:
             axes.axhline(0.0, color=style.GREY, linewidth=0.6)
             name = f"$\\Delta$ {name[:1].lower()}{name[1:]}"
         is_share_difference = self.baseline is not None and unit.name == "%"
-        axes.set_ylabel(f"{name} (points)" if is_share_difference else unit.named(name))
+        named = f"{name} (points)" if is_share_difference else unit.named(name)
+        axes.set_ylabel(fill(named, LABEL_LETTERS, break_on_hyphens=False))
         axes.grid(visible=True, axis="both" if placed.is_numeric else "y")
 
     def _places(

@@ -47,17 +47,26 @@ class Tradeoff(Figure):
         by: dotted key of which each value has a mark of its own, such as learning.method; what
             else differs stands beside the point. None for a mark for each experiment, or where
             there are more than marks, its label beside each point.
-        target: own-task accuracy of `time_to_accuracy_s`; None for what every run has reached.
+        beside: dotted key of which the value stands beside each point, such as one of several that
+            go in step; None for all that tells the points of one mark apart.
+        target: own-task accuracy of the costs to an accuracy; None for what every run has reached.
         x_scale: auto makes the axis logarithmic where costs span decades.
     """
 
     compares = True
 
     x: Literal[
-        "energy_j", "sent_bits", "delivered_bits", "time_s", "time_to_accuracy_s", "wall_s"
+        "energy_j",
+        "sent_bits",
+        "delivered_bits",
+        "time_s",
+        "time_to_accuracy_s",
+        "energy_to_accuracy_j",
+        "wall_s",
     ] = "energy_j"
     y: Literal["all_accuracy", "own_accuracy"] = "all_accuracy"
     by: Annotated[str, Field(min_length=1)] | None = None
+    beside: Annotated[str, Field(min_length=1)] | None = None
     target: Annotated[float, Field(gt=0, le=1)] | None = None
     x_scale: _axes.Scale = "auto"
 
@@ -96,10 +105,7 @@ class Tradeoff(Figure):
                 zorder=2,
                 **FRONT,
             )
-            name = _axes.title(x)
-            if self.x == "time_to_accuracy_s":
-                name = f"Time to {100 * table.attrs['target']:.3g} % own-task accuracy"
-            axes.set_xlabel(x_unit.named(name))
+            axes.set_xlabel(x_unit.named(_axes.title(x, table.attrs["target"])))
             axes.set_ylabel(f"{_axes.title(y)} (%)")
             axes.grid(visible=True)
             axes.margins(0.12)
@@ -129,6 +135,8 @@ class Tradeoff(Figure):
             series, beside = told, [""] * len(told)
         else:
             series, beside = ["experiment"] * len(told), told
+        if self.beside is not None:
+            beside = value_texts(scenarios, self.beside)
         table = pd.DataFrame(
             {
                 "label": told,

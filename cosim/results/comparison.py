@@ -49,6 +49,15 @@ def _time_to_accuracy(summary: Summary) -> float:
     return math.nan if reached is None else reached.time_s
 
 
+def _energy_to_accuracy(summary: Summary) -> float:
+    """Return what the rounds took that were over when the target was reached."""
+    reached = summary.time_to_accuracy
+    if reached is None or math.isnan(reached.time_s):
+        return math.nan
+    rounds = summary.run.rounds
+    return float(rounds.loc[rounds["round"] <= reached.rounds, "energy_j"].sum())
+
+
 def _lost_share(summary: Summary) -> float:
     sent = summary.num_sent_packets
     return summary.num_lost_packets / sent if sent else math.nan
@@ -65,6 +74,7 @@ METRICS = (
     Metric("own_accuracy", "own-task accuracy", "%", lambda each: each.own_accuracy.last),
     Metric("all_accuracy", "all-task accuracy", "%", lambda each: each.all_accuracy.last),
     Metric("time_to_accuracy_s", "time to accuracy", "s", _time_to_accuracy),
+    Metric("energy_to_accuracy_j", "energy to accuracy", "J", _energy_to_accuracy),
     Metric("time_s", "simulated time", "s", lambda each: each.time_s),
     Metric("num_rounds", "rounds", "", lambda each: float(each.num_rounds)),
     Metric("sent_bits", "sent", "bit", lambda each: each.bits_sent),
@@ -83,6 +93,10 @@ METRICS = (
     Metric("num_plans", "plans", "", lambda each: float(each.num_plans)),
     Metric("wall_s", "wall time", "s", lambda each: each.run.manifest.wall_s),
 )
+
+
+TO_ACCURACY = ("time_to_accuracy_s", "energy_to_accuracy_j")
+"""Names of those metrics that are of a target."""
 
 
 @dataclass(frozen=True)

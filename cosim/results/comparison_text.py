@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from cosim.results.comparison import Comparison, Estimate, Metric, Row
+from cosim.results.comparison import TO_ACCURACY, Comparison, Estimate, Metric, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +44,9 @@ def notes(comparison: Comparison) -> list[str]:
             else "; ".join(comparison.single)
         )
         lines.append(f"one seed only, so no interval: {who}")
-    if not math.isnan(comparison.target) and _has_time(comparison):
+    if not math.isnan(comparison.target) and (what := _to_accuracy(comparison)):
         why = ", which every run reached" if comparison.is_own_target else ""
-        lines.append(f"time to accuracy: to {100 * comparison.target:.4g} % own-task{why}")
+        lines.append(f"{what} to accuracy: to {100 * comparison.target:.4g} % own-task{why}")
     return lines
 
 
@@ -91,8 +91,10 @@ def _others(
     return others, lambda row, metric: row.difference(baseline, metric)
 
 
-def _has_time(comparison: Comparison) -> bool:
-    return any(metric.name == "time_to_accuracy_s" for metric in comparison.metrics)
+def _to_accuracy(comparison: Comparison) -> str:
+    """Return what of the metrics is of a target: `time`, `energy`, both or nothing."""
+    found = (metric.title for metric in comparison.metrics if metric.name in TO_ACCURACY)
+    return " and ".join(title.removesuffix(" to accuracy") for title in found)
 
 
 def _numbers(name: str, of: Estimate) -> dict[str, object]:

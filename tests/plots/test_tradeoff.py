@@ -66,6 +66,11 @@ def test_marks_by_a_key_have_the_rest_beside_them(swept):
     assert [text.get_text() for text in axes.texts] == beside
 
 
+def test_one_key_stands_beside_the_points_if_asked(swept):
+    data = drawn("tradeoff", swept, by="spectrum.bandwidth", beside="learning.method").data
+    assert list(data["beside"]) == ["lora"] * 3 + ["ffa_lora"] * 3
+
+
 def test_one_seed_is_said(swept, capsys):
     data = drawn("tradeoff", swept[:4]).data
     assert "one seed, so no interval: bandwidth=10 MHz;" in capsys.readouterr().err

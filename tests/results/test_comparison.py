@@ -124,6 +124,17 @@ def test_the_common_target_is_reached_by_every_run(runs):
     )
 
 
+def test_energy_to_accuracy_is_of_the_rounds_up_to_then(runs):
+    asked = metric("energy_to_accuracy_j")
+    for row, of_row in zip(compare(runs).rows, (runs[:4], runs[4:8], runs[8:]), strict=True):
+        for run in of_row:
+            own = run.evaluations[run.evaluations["own"]].groupby("round")["accuracy"].mean()
+            reached = own.index[own >= compare(runs).target - 1e-9].min()
+            wanted = sum(e for r, e in run.rounds[["round", "energy_j"]].values if r <= reached)
+            assert row.values[asked.name][run.seed] == pytest.approx(wanted, rel=1e-12)
+    assert math.isnan(compare(runs, target=1.0).rows[0].estimate(asked).mean)
+
+
 def test_a_target_that_some_never_reach(runs):
     compared = compare(runs, target=0.6)
     assert compared.rows[0].estimate(metric("time_to_accuracy_s")).num == 4
