@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
-from cosim.scenario.limits import (
+from cosim.limits import (
     BOUNDS,
     LONGEST_RUN_S,
     MOST_ROUNDS,

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from cosim import units
+from cosim.limits import LARGEST, LARGEST_WHOLE, WHY_WIDEST_AREA, WIDEST_AREA_M
 from cosim.plugin import Section, kind_of
 from cosim.scenario.control_checks import control_misfits
 from cosim.scenario.document import Path
 from cosim.scenario.effort import endless
-from cosim.scenario.limits import LARGEST, LARGEST_WHOLE, WHY_WIDEST_AREA, WIDEST_AREA_M
 from cosim.scenario.tree import Scenario
 from cosim.wording import show
 

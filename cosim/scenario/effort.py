@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Any
 
+from cosim.limits import MOST_DEVICES
 from cosim.plugin import kind_of
 from cosim.scenario.document import Path
-from cosim.scenario.limits import MOST_DEVICES
 from cosim.scenario.tree import Scenario
 
 _MOST_AIR_STEPS = 1e8  # of one transfer: slots, samples; they are arrays in memory

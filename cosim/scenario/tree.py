@@ -11,9 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cosim.plugin import Kind, Section, find
-from cosim.rng import Draws
-from cosim.scenario.limits import (
+from cosim.limits import (
     LOWEST_CARRIER_HZ,
     MOST_ATTEMPTS,
     MOST_DEVICES,
@@ -22,6 +20,8 @@ from cosim.scenario.limits import (
     WHY_MOST_DEVICES,
     Within,
 )
+from cosim.plugin import Kind, Section, find
+from cosim.rng import Draws
 from cosim.scenario.local import Local, OwnLocal
 from cosim.units import (
     Bytes,

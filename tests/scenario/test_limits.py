@@ -2,8 +2,8 @@
 
 import pytest
 
+from cosim.limits import BOUNDS
 from cosim.scenario.errors import ScenarioError
-from cosim.scenario.limits import BOUNDS
 from cosim.scenario.load import loads
 
 CASES = {

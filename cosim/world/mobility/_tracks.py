@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cosim.scenario.limits import BOUNDS
+from cosim.limits import BOUNDS
 from cosim.world.mobility._source import TraceError
 from cosim.world.mobility._spool import Spool
 
