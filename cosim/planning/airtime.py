@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from cosim.planning.update_bits import UpdateBits
 from cosim.radio import budget
+from cosim.radio.equalise import equalise
 from cosim.radio.rate.base import Rate
-from cosim.radio.sharing._equalise import equalise
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

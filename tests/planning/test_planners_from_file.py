@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_oracle import clusters_of, make_view, views
 
-from cosim.planning.planners._edge_list import read_edges
+from cosim.planning.edge_list import read_edges
 from cosim.planning.planners.from_file import FromFile
 from cosim.world.errors import WorldError
 

@@ -16,7 +16,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from cosim.planning.planners._edge_list import Edges, read_edges
+from cosim.planning.edge_list import Edges, read_edges
 from cosim.planning.planners._graph import Graph, GraphPlanner, in_reach, named
 from cosim.planning.view import Ints, PlanView
 

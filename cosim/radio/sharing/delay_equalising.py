@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cosim.radio.sharing._equalise import equalise
+from cosim.radio.equalise import equalise
 from cosim.radio.sharing.base import Demand, Division, SharingRule
 from cosim.units import Seconds
 

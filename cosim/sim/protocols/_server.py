@@ -13,7 +13,7 @@ import numpy as np
 import simpy
 
 from cosim.boundary import Delivery
-from cosim.planning.planners._edge_list import read_edges
+from cosim.planning.edge_list import read_edges
 from cosim.planning.planners.from_file import FromFile
 from cosim.planning.planners.star import Star
 from cosim.plugin import kind_of
