@@ -47,7 +47,7 @@ def test_a_row_for_every_way_at_every_width_and_rank(drawing):
 
 def test_operations_are_counted_by_hand(drawing):
     rows = drawing.data[drawing.data["along"] == "rank"].set_index(["method", "rank"])["operations"]
-    choice = 4 * 64 * (2 + 6)  # of each of 4 x 64 entries: square and add, 6 comparisons in a sort
+    choice = 4 * 64 * (2 + 4)  # of each of 4 x 64 entries: square and add, four comparisons
     assert rows["SOFT", 4] == choice
     assert rows["SVD of the product", 4] == 2 * 4 * 32**2 + 14 * 32**3 + 8 * 32**3 + choice
     qr = 2 * 16 * (32 - 4 / 3) * 2  # R, and as much again for Q

@@ -12,11 +12,10 @@ from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from cosim.learning.adapter import Layout, Mask, Vector
-from cosim.learning.methods._apportion import apportion, budget_of, density_left
+from cosim.learning.methods._apportion import apportion, budget_of, density_left, largest
 from cosim.learning.methods._budget import at_random
 from cosim.learning.methods._movements import SentState, Sparsified
 from cosim.learning.methods._orthogonal_factors import OrthogonalFactors
@@ -45,19 +44,13 @@ def strongest(layout: Layout, vector: Vector, drop: float) -> Mask:
         score *= np.linalg.norm(b.astype(np.float64), axis=0)
         each = site.d_in + site.d_out
         counts = apportion(budget, score, np.full(layout.rank, each))
-        taken = _largest_of_rows(np.abs(np.concatenate([a, b.T], axis=1)), counts)
+        components = np.abs(np.concatenate([a, b.T], axis=1))
+        pairs = zip(components, counts.tolist(), strict=True)
+        taken = np.stack([largest(entries, count) for entries, count in pairs])
         layout.a(chosen, number)[:] = taken[:, : site.d_in]
         layout.b(chosen, number)[:] = taken[:, site.d_in :].T
     chosen[layout.part_head] = 1
     return chosen > 0
-
-
-def _largest_of_rows(values: Vector, counts: NDArray[np.int64]) -> Mask:
-    """Return the mask of the largest entries of each row, [n, m], as many as its count, [n]."""
-    order = np.argsort(-values, axis=1, kind="stable")
-    mask = np.zeros(values.shape, dtype=np.bool_)
-    np.put_along_axis(mask, order, np.arange(values.shape[1]) < counts[:, None], axis=1)
-    return mask
 
 
 class Soft(Sparsified):
