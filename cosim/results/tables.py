@@ -30,7 +30,9 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 
 
 SCHEMAS: Mapping[str, pa.Schema] = {
-    # One row per round, or per evaluation instant of an asynchronous protocol; t_s is its end.
+    # One row per round, or per evaluation instant of an asynchronous protocol; t_s is its end. Sums
+    # are of what has happened since the end of the one before; of transfers, of those of learning
+    # that have ended. What a run's end takes off the air after its last round is in `flows` alone.
     "rounds": _schema(
         round=_INT,  # from 1
         start_s=_FLOAT,

@@ -192,6 +192,9 @@ def _seeds(
 ) -> tuple[list[Override], list[Problem]]:
     """Return the seeds as overrides; none where the scenario's own seed is a mistake."""
     mark = mark_of(document, ("sweep", "seeds"))
+    if isinstance(sweep.seeds, int) and sweep.seeds > MOST_RUNS:
+        message = f"expected at most {MOST_RUNS}, got {sweep.seeds}"
+        return [], [Problem(mark, "sweep.seeds", message)]
     if isinstance(sweep.seeds, int):
         start = document.data.get("seed", Scenario.model_fields["seed"].default)
         if type(start) is not int or start < 0:

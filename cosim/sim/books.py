@@ -71,10 +71,9 @@ class Books:
 
     # Rounds
 
-    def open_round(self, round: int, energy_j: float, *, may_be_evaluated: bool) -> None:
-        """Begin to sum up a round; `energy_j` is what all devices have used until now."""
+    def open_round(self, round: int, *, may_be_evaluated: bool) -> None:
+        """Begin a round; what has happened since the one before closed counts to it, too."""
         self.round, self.start_s, self.is_open = round, self._clock(), True
-        self._sums = _Sums(energy_j)
         if self._measures is not None:
             self._learner.watch_merges(may_be_evaluated)
 
@@ -107,6 +106,7 @@ class Books:
             num_merged=len(sums.staleness),
             staleness_mean=_mean(sums.staleness),
         )
+        self._sums = _Sums(energy_j)
         self._recorder.add("rounds", **vars(record))
         self._observer.on_round(record)
 

@@ -17,7 +17,8 @@ class RoundRecord:
         loss_mean: mean training loss of the devices that trained; NaN if none did.
         bits_sent: bits on the air, headers and repeated attempts counted.
         bits_delivered: application bits of the packets that arrived.
-        energy_j: energy that all devices used in the round.
+        energy_j: energy that all devices used since the round before ended; bits, trainings and
+            losses count from there, too.
         num_clusters: clusters of the plan in force.
         collision_rate: measured fraction of coordinates that more than one device of a cluster
             trains, averaged over clusters of two or more; 0 if there is none.

@@ -42,6 +42,8 @@ def _rounds(sim: Simulation, protocol: Protocol) -> Generator[simpy.Event, objec
         sim.evaluate(0, protocol.judged(sim))
     last_s, num_still = -math.inf, 0
     for round in itertools.count(1):
+        if _is_over(sim.scenario.duration, round - 1, sim.now_s):
+            return
         yield from protocol.until_next_round(sim)
         num_still = num_still + 1 if sim.now_s == last_s else 0
         last_s = sim.now_s

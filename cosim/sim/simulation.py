@@ -279,7 +279,7 @@ class Simulation:
         """Begin to sum up a round."""
         every, last = self.scenario.evaluate.every, self.scenario.duration.rounds
         due = every.rounds is None or last is None or round == last or round % every.rounds == 0
-        self.books.open_round(round, self.energy.total_j(), may_be_evaluated=due)
+        self.books.open_round(round, may_be_evaluated=due)
 
     def close_round(self) -> None:
         """Record the round that has ended."""

@@ -249,7 +249,14 @@ MISTAKES = {
     "no seeds": ("{seeds: 0}", "s.yaml:3:9 sweep.seeds: expected at least 1 or a list, got 0"),
     "a seed": ("{seeds: [1, -1]}", "s.yaml:3:20 sweep.seeds.1: expected at least 0, got -1"),
     "a seed in words": ("{seeds: many}", "s.yaml:3:9 sweep.seeds: expected "),
-    "too much": ("{seeds: 20000}", "s.yaml:3:1 sweep: expected at most 10000 runs"),
+    "too much": (
+        "{seeds: 5001, grid: {spectrum.duplex: [half, full]}}",
+        "s.yaml:3:1 sweep: expected at most 10000 runs",
+    ),
+    "too many seeds": (
+        "{seeds: 100000000}",
+        "s.yaml:3:9 sweep.seeds: expected at most 10000, got 100000000",
+    ),
     "where: a key": (
         "{grid: {transport.mtu: [1 kB]}, where: [{transport.mtuu: 1 kB}]}",
         "s.yaml:3:49 sweep.where.0.transport.mtuu: expected a key of the scenario, "

@@ -32,7 +32,7 @@ def merged(protocol, inbox, round):
         training=set(),
         inbox=[list(inbox), [], []],
         alive_devices=lambda: [0, 1, 2],
-        count_late=lambda delivery, detail: None,
+        books=SimpleNamespace(late=lambda delivery, detail: None),
         merge=merge,
     )
     protocol.aggregate(sim, round)

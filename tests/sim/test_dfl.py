@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from arithmetic_helpers import Arithmetic, adapters, movement
+from federated_helpers import TRAIN_S, clients
 
 from cosim.plugin import scenarios_dir
 from cosim.results.tables import SCHEMAS
@@ -153,3 +154,64 @@ def test_both_engines_give_the_same_tables(run_network):
     )
     for table in SCHEMAS:
         pd.testing.assert_frame_equal(ours.table(table), reference.table(table), rtol=1e-9)
+
+
+# A round lasts until all are through, or to its deadline
+
+
+SLOW_AND_FAST = {
+    "devices": (
+        clients(3, rate="1 GFLOP/s", group="slow"),
+        clients(1, rate="100 GFLOP/s", group="fast"),
+    ),
+    "topology": {"planner": "full", "triggers": ("on_start",)},
+}
+
+
+def test_rounds_shorter_than_a_training_last_to_their_deadline(run_network):
+    """Trainings of 2 s in rounds of 0.5 s: nobody starts anew before it is through."""
+    run = run_network(
+        devices=(clients(4),),
+        topology=SLOW_AND_FAST["topology"],
+        protocol={"kind": "dfl", "round_deadline": "500 ms"},
+        duration="10 rounds",
+    )
+    np.testing.assert_allclose(np.diff(run.table("rounds")["t_s"])[:3], 0.5, rtol=1e-9)
+    starts_s = run.table("trainings").groupby("device")["start_s"]
+    assert (starts_s.apply(lambda each: np.diff(each).min()) >= TRAIN_S).all()
+
+
+def test_the_slow_are_waited_for_until_the_deadline(run_network):
+    """The fast train in every round of 1 s, the slow in every other or third."""
+    run = run_network(
+        **SLOW_AND_FAST,
+        protocol={"kind": "dfl", "round_deadline": "1 s", "late": "stale"},
+        duration="9 rounds",
+    )
+    rounds = run.table("rounds")
+    assert (rounds["t_s"] - rounds["start_s"] > 0.05).all()
+    trained = run.table("trainings").groupby("device").size()
+    assert trained[3] == 9
+    assert (trained[[0, 1, 2]] >= 2).all()
+    assert set(run.table("merges")["src"]) == {0, 1, 2, 3}
+
+
+def test_what_comes_between_rounds_is_aggregated_and_counted(run_network):
+    """Rounds close after 0.5 s and begin every 4 s; trainings take 2 s, so all is late."""
+    run = run_network(
+        devices=(clients(4),),
+        topology=SLOW_AND_FAST["topology"],
+        protocol={
+            "kind": "dfl", "round_deadline": "500 ms", "round_interval": "4 s", "late": "stale"
+        },
+        duration="5 rounds",
+    )  # fmt: skip
+    rounds, flows = run.table("rounds"), run.table("flows")
+    assert rounds["num_late"].tolist() == [0, 12, 12, 12, 12]
+    assert rounds["num_merged"].tolist() == [0, 12, 12, 12, 12]
+    assert rounds["num_trainings"].tolist() == [0, 4, 4, 4, 4]
+    ended = flows[flows["end_s"] <= rounds["t_s"].iloc[-1]]
+    assert rounds["bits_sent"].sum() == pytest.approx(ended["air_bits"].sum())
+    assert rounds["energy_j"].sum() == pytest.approx(
+        run.table("energy").filter(like="_j").drop(columns="left_j").to_numpy().sum(), rel=1e-9
+    )

@@ -325,3 +325,18 @@ def test_every_method_learns_with_a_server_or_says_why_not(
     assert np.isfinite(answer.vector).all()
     # The server answers with something of its clients', if they send all of it.
     assert answer.vector[answer.layout.part_b].any() != method.is_personal
+
+
+def test_a_client_whose_broadcast_is_dropped_at_once_is_not_asked_again_within_a_second(
+    run_network,
+):
+    """The server's queue holds one broadcast of 10 kB: the others are refused as they come."""
+    run = run_network(
+        **federated(clients(6), kind="federated_async"),
+        transport={"parallel": 1, "queue": "1 kB", "deadline": "5 s"},
+        duration="20 s",
+    )
+    dropped = run.table("flows").query("kind == 'broadcast' and outcome == 'dropped'")
+    assert len(dropped)
+    again_s = dropped.groupby("dst")["start_s"].apply(lambda each: np.diff(each).min())
+    assert again_s.dropna().min() >= 1.0 - 1e-9

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import simpy
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from cosim.boundary import Delivery
 from cosim.planning.mixing import mixing
@@ -22,8 +22,9 @@ class Synchronous(Protocol):
 
     Attributes:
         round_deadline_s: a round closes this long after it began even if devices still train or
-            updates are still on their way; None waits for all. An exchange between clusters that
-            is due comes after, and takes the time it takes.
+            updates are still on their way; it closes before that when all are through, those of
+            earlier rounds, too. None waits for all. An exchange between clusters that is due comes
+            after, and takes the time it takes.
         late: what becomes of an update that arrives after its round has closed: `drop` it, or
             `stale`: aggregate it in the next round with a lower weight. Either way its packets
             stay on the air, and use the band, until they are through or `transport.deadline`.
@@ -39,6 +40,8 @@ class Synchronous(Protocol):
     staleness: Annotated[float, Field(gt=0, le=1)] = 0.5
     round_interval_s: Annotated[Seconds, Field(gt=0)] | None = None
 
+    _under_way: list[simpy.Event] = PrivateAttr(default_factory=list)
+
     def until_next_round(self, sim: Simulation) -> Steps:
         """Wait until `round_interval_s` after the last round's begin."""
         if self.round_interval_s is not None and sim.books.round > 0:
@@ -51,6 +54,20 @@ class Synchronous(Protocol):
             return sim.env.event()
         return sim.env.timeout(self.round_deadline_s)
 
+    def through(self, sim: Simulation, steps: Iterable[Steps], closes: simpy.Event) -> Steps:
+        """Start these at once; return when all are through, or at an event.
+
+        What goes on since earlier rounds has to be through, too, and what a new plan makes devices
+        send anew meanwhile (`topology.in_flight: migrate`).
+        """
+        self._under_way = [each for each in self._under_way if not each.processed]
+        self._under_way.extend(sim.env.process(each) for each in steps)
+        sim.sent_anew.open()
+        yield sim.env.all_of(self._under_way) | closes
+        while (anew := sim.sent_anew.take()) and not closes.processed:
+            yield sim.env.all_of(anew) | closes
+        sim.sent_anew.close()
+
     def average(self, sim: Simulation, round: int) -> None:
         """Let all that are not training average what came from neighbours, by Metropolis weights.
 
@@ -62,6 +79,11 @@ class Synchronous(Protocol):
             linked = [each for each in in_time if (each.payload.src, device) in weight_of]
             weights = [weight_of[each.payload.src, device] for each in linked]
             self.merge(sim, device, round, linked, weights)
+
+    def take_in_late(self, sim: Simulation, round: int) -> None:
+        """Let whoever is not training average what came since the last round closed."""
+        if any(sim.inbox[device] for device in idle(sim)):
+            self.average(sim, round)
 
     def in_time(self, sim: Simulation, device: int, round: int) -> list[Delivery]:
         """Empty a device's inbox; return what it is to aggregate, the newest of each sender.
@@ -100,19 +122,6 @@ def idle(sim: Simulation) -> list[int]:
 def everyone(sim: Simulation, steps: Iterable[Steps]) -> simpy.Event:
     """Start these at once; the event is when all are through."""
     return sim.env.all_of([sim.env.process(each) for each in steps])
-
-
-def through(sim: Simulation, steps: Iterable[Steps], closes: simpy.Event) -> Steps:
-    """Start these at once; return when all are through, or at an event.
-
-    What a new plan makes devices send anew meanwhile (`topology.in_flight: migrate`) has to be
-    through, too.
-    """
-    sim.sent_anew.open()
-    yield everyone(sim, steps) | closes
-    while (anew := sim.sent_anew.take()) and not closes.processed:
-        yield sim.env.all_of(anew) | closes
-    sim.sent_anew.close()
 
 
 def train_and_send(sim: Simulation, device: int, round: int) -> Steps:

@@ -18,7 +18,7 @@ import simpy
 from pydantic import Field
 
 from cosim.boundary import Delivery
-from cosim.sim.protocols._rounds import Synchronous, everyone, idle, through, train_and_send
+from cosim.sim.protocols._rounds import Synchronous, everyone, idle, train_and_send
 from cosim.sim.protocols._sending import delivery_of, links_to_alive
 from cosim.sim.protocols.base import Steps
 from cosim.sim.simulation import Simulation
@@ -38,8 +38,9 @@ class ClusteredDfl(Synchronous):
     def train_and_send(self, sim: Simulation, round: int) -> Steps:
         """Let every device that is free train, and send to its cluster."""
         closes = self.closing(sim)
+        self.take_in_late(sim, round)
         steps = [train_and_send(sim, device, round) for device in idle(sim)]
-        yield from through(sim, steps, closes)
+        yield from self.through(sim, steps, closes)
 
     def aggregate(self, sim: Simulation, round: int) -> None:
         """Let every device average with its neighbours of the cluster."""

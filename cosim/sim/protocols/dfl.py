@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from cosim.scenario.tree import Scenario
-from cosim.sim.protocols._rounds import Synchronous, idle, send_update, through, train_and_send
+from cosim.sim.protocols._rounds import Synchronous, idle, send_update, train_and_send
 from cosim.sim.protocols.base import Steps
 from cosim.sim.simulation import Simulation
 
@@ -45,14 +45,15 @@ class Dfl(Synchronous):
     def train_and_send(self, sim: Simulation, round: int) -> Steps:
         """Let all train, send to their neighbours, and mix; the last mix is `aggregate`."""
         closes = self.closing(sim)
+        self.take_in_late(sim, round)
         steps = [train_and_send(sim, device, round) for device in idle(sim)]
-        yield from through(sim, steps, closes)
+        yield from self.through(sim, steps, closes)
         for _ in range(self.mixing_steps - 1):
             if closes.processed:
                 return
             self.aggregate(sim, round)
             steps = [send_update(sim, device, round) for device in idle(sim)]
-            yield from through(sim, steps, closes)
+            yield from self.through(sim, steps, closes)
 
     def aggregate(self, sim: Simulation, round: int) -> None:
         """Let every device average with its neighbours."""

@@ -47,7 +47,8 @@ class FederatedAsync(WithServer):
 
     Whenever a client is through, whatever has become of its update, the server sends the present
     version to another that it reaches and that is idle, at random; a client that this does not
-    reach does not train. Before the first merge there is nothing to send, as all start alike.
+    reach does not train, and is not asked again within a second. Before the first merge there is
+    nothing to send, as all start alike.
 
     Attributes:
         rule: `fedasync`, or `fedbuff`.
@@ -77,6 +78,7 @@ class FederatedAsync(WithServer):
     _version: int = PrivateAttr(default=0)
     _at_work: set[int] = PrivateAttr(default_factory=set)
     _asked_s: dict[int, float] = PrivateAttr(default_factory=dict)  # when each was asked last
+    _missed: set[int] = PrivateAttr(default_factory=set)  # whom the last version did not reach
     _num_asked: int = PrivateAttr(default=0)
     _returned: deque[_Returned] = PrivateAttr(default_factory=deque)
     _waiting: simpy.Event | None = PrivateAttr(default=None)
@@ -154,11 +156,13 @@ class FederatedAsync(WithServer):
     def _idle(self, sim: Simulation, server: int) -> list[int]:
         """Return the clients that can be asked, ascending: none twice at one instant."""
         at_work, asked_s, now_s = self._at_work, self._asked_s, sim.now_s
-        found = [
-            client
-            for client in in_reach(sim, server)
-            if client not in at_work and asked_s.get(client) != now_s
-        ]
+
+        def may_be_asked(client: int) -> bool:
+            since_s = now_s - asked_s.get(client, -math.inf)
+            return since_s > 0.0 and (client not in self._missed or since_s >= IDLE_S)
+
+        reached = in_reach(sim, server)
+        found = [client for client in reached if client not in at_work and may_be_asked(client)]
         if self._version == 0:  # who has trained cannot be sent the common start again
             found = [client for client in found if client not in asked_s] or found
         return found
@@ -168,6 +172,7 @@ class FederatedAsync(WithServer):
         transfer = broadcast(sim, server, [client], round, multicast=False).get(client)
         if transfer is not None:
             is_asked = yield from take_over(sim, client, transfer)
+        (self._missed.discard if is_asked else self._missed.add)(client)
         if is_asked and sim.alive[client]:
             finished = yield from sim.train(client, round)
             if finished:
