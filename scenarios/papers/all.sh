@@ -1,0 +1,24 @@
+#!/bin/sh
+# All studies of the papers, one after another:
+#
+#   sh scenarios/papers/all.sh [DATA MINILM]
+#
+# DATA is the folder of the text data sets that scenarios/real_text.yaml names, MINILM that of the
+# encoder; without them the studies on real text are left out. What is done already is not run
+# again. COSIM names the command, if it is not `cosim`.
+here=$(dirname "$0")
+failed=0
+for study in "$here"/p[123]_*.yaml; do
+  grep -q '^sweep:' "$study" || continue # what others extend
+  case $study in
+    *_real.yaml | *_text.yaml)
+      if [ $# -ne 2 ]; then
+        echo "$study: left out, as it needs DATA and MINILM"
+        continue
+      fi
+      ${COSIM:-cosim} sweep "$study" "data_root=$1" "learning.model.source=path:$2" || failed=1
+      ;;
+    *) ${COSIM:-cosim} sweep "$study" || failed=1 ;;
+  esac
+done
+exit $failed
