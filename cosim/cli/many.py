@@ -125,19 +125,21 @@ def _carry_out(plan: "SweepPlan", slots: int, quiet: bool) -> "SweepResult":
 
 
 def _say_how_it_ended(plan: "SweepPlan", result: "SweepResult", quiet: bool) -> None:
-    busy = [run for run in plan.runs if run.state == "going on"]
-    for run in busy:
+    for run in (run for run in plan.runs if run.state == "going on"):
         typer.echo(f"{run.label}, seed {run.scenario.seed}: another process runs it", err=True)
     was_done = sum(run.state == "done" for run in plan.runs)
     finished, failed = result.count("finished"), result.count("failed")
-    missing = len(plan.runs) - was_done - finished
-    left = missing - failed - len(busy)
+    now = Counter(plan.states())
+    missing, going_on = len(plan.runs) - now["done"], now["going on"]
+    made_elsewhere = now["done"] - was_done - finished
+    left = missing - failed - going_on
     if quiet:
         typer.echo(plan.folder)
     else:
         over = f"{len(plan.runs)} runs: {was_done} were done, {finished} finished"
         over += f", {failed} failed" if failed else ""
-        over += f", {len(busy)} going on elsewhere" if busy else ""
+        over += f", {made_elsewhere} finished elsewhere" if made_elsewhere else ""
+        over += f", {going_on} going on elsewhere" if going_on else ""
         typer.echo(over + (f", {left} left" if left else ""))
         if not missing:
             _say_results(plan)

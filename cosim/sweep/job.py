@@ -9,7 +9,7 @@ from typing import Literal
 
 from cosim.learning.errors import LearningError
 from cosim.plugin import search_in
-from cosim.results.run_folder import RunExists, folder_name
+from cosim.results.run_folder import Manifest, RunExists, folder_name
 from cosim.scenario.errors import ScenarioError
 from cosim.scenario.load import loads
 from cosim.scenario.tree import Scenario
@@ -18,12 +18,13 @@ from cosim.sim.observer import Observer, RoundRecord
 from cosim.sim.run import simulate
 from cosim.world.errors import WorldError
 
-Status = Literal["finished", "failed", "interrupted"]
+Status = Literal["finished", "failed", "interrupted", "elsewhere"]
+"""Elsewhere: another process has the run, or has finished it since the sweep was planned."""
 
 _LEAST_STEP = 0.005  # of a run, between two words of progress
 
 # Errors whose text is all that there is to say; of any other, a traceback is printed too.
-_MESSAGES = (LearningError, RunExists, ScenarioError, StandstillError, WorldError)
+_MESSAGES = (LearningError, ScenarioError, StandstillError, WorldError)
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,23 @@ def run_job(job: Job, tell: Callable[[float], None]) -> Outcome:
         simulate(scenario, out_dir, command=job.command, observer=_Share(scenario, tell))
     except KeyboardInterrupt:
         return outcome("interrupted")
+    except RunExists as error:
+        return outcome("elsewhere" if _is_of_a_run(error.path) else "failed", str(error))
     except _MESSAGES as error:
         return outcome("failed", str(error))
     except Exception as error:  # a defect, or a disk that is full: the other runs go on
         traceback.print_exc()
         return outcome("failed", f"{type(error).__name__}: {error}")
     return outcome("finished")
+
+
+def _is_of_a_run(folder: Path) -> bool:
+    """Return whether a folder that is in the way is a run's."""
+    try:
+        Manifest.read(folder)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 class _Share(Observer):

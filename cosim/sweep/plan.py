@@ -67,6 +67,10 @@ class SweepPlan:
         """Return the runs of an experiment, by seed."""
         return tuple(run for run in self.runs if run.label == label)
 
+    def states(self) -> Iterator[State]:
+        """Yield what is there of each run now."""
+        return (_state(self.out_dir / run.folder) for run in self.runs)
+
     def to_run(self) -> tuple[PlannedRun, ...]:
         """Return what is neither done nor going on: one seed of every point first, then another.
 

@@ -111,7 +111,8 @@ class SweepProgress:
         else:
             self._num_failed += outcome.status == "failed"
         over = self._num - len(self._waiting) - len(self._running)
-        message = f": {outcome.message}" if outcome.message else ""
+        has_failed = outcome.status == "failed" and outcome.message
+        message = f": {outcome.message}" if has_failed else ""
         line = f"[{over}/{self._num}] {_name(job)}: {outcome.status}"
         line += f" after {duration(outcome.wall_s)}{message}"
         rest_s = self.remaining_s()

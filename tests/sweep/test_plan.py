@@ -11,6 +11,7 @@ from cosim.results.run_folder import RunFolder, folder_name
 from cosim.results.sweep_folder import read_sweep
 from cosim.scenario.load import load, loads
 from cosim.sweep import plan as planning
+from cosim.sweep.job import run_job
 from cosim.sweep.plan import plan_sweep
 
 TEXT = """\
@@ -124,3 +125,17 @@ def test_a_sweep_over_names_goes_by_its_file(file):
     found = plan(file, f"sweep={{zip: {keys}}}")
     assert found.labels == ("near", "far")
     assert found.name == "net"
+
+
+def test_a_run_that_another_process_has_is_no_failure(file):
+    """Two sweeps of one file, planned before either has made the run."""
+    job, *_ = plan(file).jobs("")
+    assert run_job(job, lambda share: None).status == "finished"
+    again = run_job(job, lambda share: None)
+    assert again.status == "elsewhere"
+    assert list(plan(file).states()).count("done") == 1
+    folder = Path("runs") / plan(file).runs[-1].folder
+    folder.mkdir()
+    *_, other = plan(file).jobs("")
+    assert other.folder == folder.name
+    assert run_job(other, lambda share: None).status == "failed", "it is no run's folder"
