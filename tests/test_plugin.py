@@ -23,6 +23,7 @@ REQUIRED = {
     ("error", "fixed"): {"rate": 0.1},
     ("fading", "rayleigh"): {"coherence_time": "1 s"},
     ("compute", "flops"): {"rate": "1 TFLOP/s"},
+    ("controller", "deadline"): {"max_delay": "1 s"},
     ("compute", "paper"): {"alpha": "1 us"},
     ("mobility", "random_waypoint"): {"speed": ("1 m/s", "2 m/s")},
     ("path_loss", "log_distance"): {"exponent": 2.7},

@@ -62,8 +62,9 @@ def test_densities_are_fractions(densities):
         Fixed.model_validate({"densities": densities})
 
 
-def test_deadline_without_limits_is_the_greatest_density():
-    control = Deadline().control(view(uplinks(GAINS), values_only([1e5] * 3)))
+def test_deadline_that_limits_nothing_is_the_greatest_density():
+    everything = Deadline(max_delay_s=1e9)
+    control = everything.control(view(uplinks(GAINS), values_only([1e5] * 3)))
     assert control.density.tolist() == [1.0] * 3
     assert control.reasons == ()
 

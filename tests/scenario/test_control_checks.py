@@ -62,6 +62,11 @@ WRONG = {
         "control: {kind: fixed, densities: [0]}\n",
         "control.densities.0: expected more than 0.0, got 0",
     ),
+    "a deadline without one": (
+        "control: deadline\n",
+        "control: expected max_delay or max_compute, without which every device sends all that it "
+        "has, got neither; give one, or a max_density below 1",
+    ),
     "bounds the wrong way": (
         FEDERATED + WEIGHTED + SOFT + "control: {kind: osfa, min_density: 0.5, max_density: 0.1}\n",
         "control: expected min_density of at most max_density, 0.1, got 0.5",

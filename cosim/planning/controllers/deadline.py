@@ -43,6 +43,11 @@ class Deadline(Controller):
 
     @model_validator(mode="after")
     def _densities_are_in_order(self) -> Self:
+        if self.max_compute_s is None and self.max_delay_s is None and self.max_density == 1.0:
+            raise ValueError(
+                "expected max_delay or max_compute, without which every device sends all that it "
+                "has, got neither; give one, or a max_density below 1"
+            )
         if self.min_density > self.max_density:
             raise ValueError(
                 f"expected min_density of at most max_density, {self.max_density:g}, got "
