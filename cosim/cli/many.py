@@ -125,8 +125,9 @@ def _carry_out(plan: "SweepPlan", slots: int, quiet: bool) -> "SweepResult":
 
 
 def _say_how_it_ended(plan: "SweepPlan", result: "SweepResult", quiet: bool) -> None:
-    for run in (run for run in plan.runs if run.state == "going on"):
-        typer.echo(f"{run.label}, seed {run.scenario.seed}: another process runs it", err=True)
+    for run in plan.runs:
+        if run.state == "going on":
+            typer.echo(f"{run.label}, seed {run.scenario.seed}: another process runs it", err=True)
     was_done = sum(run.state == "done" for run in plan.runs)
     finished, failed = result.count("finished"), result.count("failed")
     now = Counter(plan.states())
