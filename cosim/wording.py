@@ -37,6 +37,12 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {close!r}?" if close is not None else ""
 
 
+def no_such(what: str, name: str, names: Iterable[str]) -> str:
+    """Return the message that there is nothing of a name: what there is, and what is near."""
+    listed = list(names)
+    return f"expected a {what} ({' | '.join(listed)}), got {name!r}{did_you_mean(name, listed)}"
+
+
 def one_of(names: Iterable[str]) -> str:
     """Return `one of a, b`, or `a` alone."""
     listed = list(names)

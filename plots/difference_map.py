@@ -15,9 +15,8 @@ is not hatched. A combination that was not run, by one of the two, stays empty, 
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +31,7 @@ from cosim.results.figure import Drawing, Figure, FigureError
 from cosim.results.groups import group
 from cosim.results.run import Run
 from cosim.scenario.tree import Scenario
+from cosim.wording import no_such
 from plots import _axes, style
 from plots.metric_vs_key import MetricName
 
@@ -79,24 +79,18 @@ class DifferenceMap(Figure):
     y_label: str | None = None
     panel_label: str | None = None
 
+    def survey(self, scenarios: Sequence[Scenario]) -> None:
+        """Look whether the experiments have the keys, and the baseline, and one each cell."""
+        self._layout(scenarios)
+
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw a map for each line and each value of `panel`."""
-        scenarios = [each.runs[0].scenario for each in group(runs)]
-        lines = self._lines(scenarios)
-        first = [each for each, line in zip(scenarios, lines, strict=True) if line == lines[0]]
-        x = _axis(scenarios, self.x or only_key(first), self.x_label)
-        y, panel = (
-            _axis(scenarios, key, label)
-            for key, label in ((self.y, self.y_label), (self.panel, self.panel_label))
-        )
-        keys = (x, y, panel)
-        placed = _placed(keys, lines)
-        names = list(dict.fromkeys(lines))
-        baseline = self._baseline(names)
+        layout = self._layout([each.runs[0].scenario for each in group(runs)])
+        x, y, panel = layout.axes
+        baseline, others = layout.baseline, layout.others
         found = compare(runs, target=self.target, metrics=(self.metric,))
         (metric,) = found.metrics
-        others = [name for name in names if name != baseline]
-        table = _table(keys, placed, baseline, others, found.rows, metric)
+        table = _table(layout, found.rows, metric)
         if table["mean"].isna().all():
             raise FigureError(
                 f"no run of {' or '.join(others)} has {self.metric} beside one of {baseline} "
@@ -132,6 +126,19 @@ class DifferenceMap(Figure):
             _axes.legend_over(page, *_legend(table), _note(table, f"{told} less {baseline}"))
             return Drawing(page, table)
 
+    def _layout(self, scenarios: Sequence[Scenario]) -> "_Layout":
+        lines = self._lines(scenarios)
+        first = [each for each, line in zip(scenarios, lines, strict=True) if line == lines[0]]
+        axes = (
+            _axis(scenarios, self.x or only_key(first), self.x_label),
+            _axis(scenarios, self.y, self.y_label),
+            _axis(scenarios, self.panel, self.panel_label),
+        )
+        names = list(dict.fromkeys(lines))
+        baseline = self._baseline(names)
+        others = tuple(name for name in names if name != baseline)
+        return _Layout(axes, _placed(axes, lines), baseline, others)
+
     def _lines(self, scenarios: Sequence[Scenario]) -> list[str]:
         """Return the label of each experiment's line, leaving out keys that have one value."""
         texts = [value_texts(scenarios, key) for key in self.by]
@@ -147,11 +154,7 @@ class DifferenceMap(Figure):
     def _baseline(self, names: Sequence[str]) -> str:
         if self.baseline is None or self.baseline in names:
             return self.baseline or names[0]
-        close = get_close_matches(self.baseline, names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise FigureError(
-            f"expected as baseline a line ({' | '.join(names)}), got {self.baseline!r}{hint}"
-        )
+        raise FigureError(no_such("line as baseline", self.baseline, names))
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,23 @@ Cell = tuple[str, tuple[str, ...]]
 """A line, and a value of each key."""
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where each experiment stands.
+
+    Attributes:
+        axes: x, y and panel.
+        placed: the number of each cell's experiment.
+        baseline: the line that differences are from.
+        others: the other lines, a row of maps for each.
+    """
+
+    axes: tuple[_Axis, _Axis, _Axis]
+    placed: Mapping[Cell, int]
+    baseline: str
+    others: tuple[str, ...]
+
+
 def _placed(keys: Sequence[_Axis], lines: Sequence[str]) -> dict[Cell, int]:
     """Return the number of each cell's experiment."""
     placed: dict[Cell, int] = {}
@@ -202,27 +222,21 @@ def _placed(keys: Sequence[_Axis], lines: Sequence[str]) -> dict[Cell, int]:
     return placed
 
 
-def _table(
-    keys: Sequence[_Axis],
-    placed: dict[Cell, int],
-    baseline: str,
-    others: Sequence[str],
-    rows: Sequence[Row],
-    metric: Metric,
-) -> "pd.DataFrame":
+def _table(layout: _Layout, rows: Sequence[Row], metric: Metric) -> "pd.DataFrame":
     """Return a row for each cell of each map; NaN where there is nothing to compare."""
     import pandas as pd  # noqa: PLC0415
 
     def cells() -> Iterator[dict[str, Any]]:
-        for line, values in product(others, product(*(key.texts for key in keys))):
-            mine, other = placed.get((line, values)), placed.get((baseline, values))
+        for line, values in product(layout.others, product(*(axis.texts for axis in layout.axes))):
+            mine = layout.placed.get((line, values))
+            other = layout.placed.get((layout.baseline, values))
             drawn = Estimate(math.nan, math.nan, 0)
             if mine is not None and other is not None:
                 drawn = rows[mine].difference(rows[other], metric)
             yield {
                 "metric": metric.name,
                 "line": line,
-                "baseline": baseline,
+                "baseline": layout.baseline,
                 **dict(zip(("x", "y", "panel"), values, strict=True)),
                 "mean": drawn.mean,
                 "half_width": drawn.half_width,

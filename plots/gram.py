@@ -18,11 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from cosim.learning.pool.base import TrainingPool
+from cosim.plugin import kind_of
 from cosim.results.comparison import estimate
 from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
 from cosim.results.groups import Group, group
 from cosim.results.run import Run
+from cosim.scenario.tree import Scenario
 from plots import _axes, style
 
 if TYPE_CHECKING:
@@ -48,15 +51,26 @@ class Gram(Figure):
     device: Annotated[int, Field(ge=0)] | None = None
     layer: Annotated[str, Field(min_length=1)] | None = None
 
+    def survey(self, scenarios: Sequence[Scenario]) -> None:
+        """Look whether the experiments are few enough, and train."""
+        if len(scenarios) > MOST_EXPERIMENTS:
+            raise FigureError(
+                f"expected at most {MOST_EXPERIMENTS} experiments side by side, "
+                f"got {len(scenarios)}"
+            )
+        for scenario in scenarios:
+            if not isinstance(scenario.learning.pool, TrainingPool):
+                raise FigureError(
+                    "expected a pool that trains and so has adapters, got "
+                    f"`learning.pool: {kind_of(scenario.learning.pool)}`"
+                )
+
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw the maps, A above B."""
         import pandas as pd  # noqa: PLC0415
 
         groups = group(runs)
-        if len(groups) > MOST_EXPERIMENTS:
-            raise FigureError(
-                f"expected at most {MOST_EXPERIMENTS} experiments side by side, got {len(groups)}"
-            )
+        self.survey([each.runs[0].scenario for each in groups])
         grams = [[self._of_run(run) for run in each.runs] for each in groups]
         single = [each.label for each in groups if len(each.runs) == 1]
         _axes.warn_of_single("gram", single)
@@ -124,9 +138,7 @@ class Gram(Figure):
             return folder
         found = list(adapters.glob("device-*"))
         if not found:
-            raise FigureError(
-                f"run {run.path} has no adapters; they are saved at the end of a run that trains"
-            )
+            raise FigureError(f"run {run.path} has no adapters; they are saved at its end")
         return min(found, key=lambda path: int(path.name.removeprefix("device-")))
 
 

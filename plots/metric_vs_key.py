@@ -12,7 +12,6 @@ of `cosim compare`.
 import math
 import sys
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,6 +25,8 @@ from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
 from cosim.results.groups import group
 from cosim.results.run import Run
+from cosim.scenario.tree import Scenario
+from cosim.wording import no_such
 from plots import _axes, style
 
 if TYPE_CHECKING:
@@ -66,11 +67,13 @@ class MetricVsKey(Figure):
     x_scale: _axes.Scale = "auto"
     y_scale: _axes.Scale = "auto"
 
+    def survey(self, scenarios: Sequence[Scenario]) -> None:
+        """Look whether the experiments have the keys, and the baseline."""
+        self._baseline(self._along(scenarios))
+
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw a panel for each metric."""
-        scenarios = [each.runs[0].scenario for each in group(runs)]
-        x = self.x or only_key(scenarios)
-        placed = along(scenarios, x, self.by)
+        placed = self._along([each.runs[0].scenario for each in group(runs)])
         found = compare(runs, target=self.target, metrics=self.y)
         against = self._baseline(placed)
         table = _table(placed, found, against)
@@ -83,7 +86,7 @@ class MetricVsKey(Figure):
             for axes, metric in zip(panels, found.metrics, strict=True):
                 rows = table[table["metric"] == metric.name]
                 self._panel(axes, rows, placed, metric, found.target)
-                axes.set_xlabel(self._x_title(placed, x))
+                axes.set_xlabel(self._x_title(placed))
             note = _axes.interval_note(
                 table["num_seeds"],
                 "mean" if against is None else f"mean difference from {against.label}",
@@ -98,15 +101,14 @@ class MetricVsKey(Figure):
             return None
         told = [line.label for line in placed.lines]
         if self.baseline not in told:
-            close = get_close_matches(self.baseline, told, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise FigureError(
-                f"expected as baseline a line ({' | '.join(told)}), got {self.baseline!r}{hint}"
-            )
+            raise FigureError(no_such("line as baseline", self.baseline, told))
         return placed.lines[told.index(self.baseline)]
 
-    def _x_title(self, placed: Along, key: str) -> str:
-        name = self.x_label or _axes.name_of_key(key)
+    def _along(self, scenarios: Sequence[Scenario]) -> Along:
+        return along(scenarios, self.x or only_key(scenarios), self.by)
+
+    def _x_title(self, placed: Along) -> str:
+        name = self.x_label or _axes.name_of_key(placed.key)
         if not placed.is_numeric:
             return name
         unit = _axes.unit_of_key(placed.dimension, _numbers(placed)).named(name)

@@ -70,6 +70,12 @@ class Tradeoff(Figure):
     target: Annotated[float, Field(gt=0, le=1)] | None = None
     x_scale: _axes.Scale = "auto"
 
+    def survey(self, scenarios: Sequence[Scenario]) -> None:
+        """Look whether the experiments have the keys."""
+        for key in (self.by, self.beside):
+            if key is not None:
+                value_texts(scenarios, key)
+
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw the points and the front."""
         table = self._table(runs)

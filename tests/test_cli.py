@@ -549,5 +549,13 @@ def test_compare_messages(call, swept):
     )
     status, out, err = call("compare", "runs", "--baseline", "x")
     assert (status, out, err) == (2, "", "expected a label of a row (small), got 'x'\n")
-    status, _, err = call("compare", "runs", "--csv", "no/a.csv")
-    assert (status, err) == (2, "no/a.csv: No such file or directory\n")
+    status, _, err = call("compare", "runs", "--csv", "a.yaml/b.csv")
+    assert (status, err) == (2, "a.yaml: File exists\n")
+
+
+def test_compare_makes_the_folder_of_its_tables(call, swept):
+    status, out, _ = call("compare", "runs", "--csv", "new/a.csv", "--latex", "new/tex/a.tex")
+    assert status == 0
+    assert out.splitlines()[-2:] == ["new/a.csv", "new/tex/a.tex"]
+    assert Path("new/a.csv").stat().st_size
+    assert Path("new/tex/a.tex").stat().st_size

@@ -96,9 +96,9 @@ def validate(file: ScenarioFile, overrides: OverrideWords = None) -> None:
         scenario = loaded.scenario
         swept = ""
         if loaded.sweep is not None:
-            from cosim.scenario.points import load_sweep  # noqa: PLC0415
+            from cosim.sweep.plan import plan_sweep  # noqa: PLC0415
 
-            swept = f"; sweeps {len(load_sweep(file, overrides or ()).scenarios)} runs"
+            swept = f"; sweeps {len(plan_sweep(file, overrides or (), Path('runs')).runs)} runs"
         typer.echo(
             f"{file}: good; {scenario.name}, seed {scenario.seed}, {scenario.duration}, "
             f"{_devices(scenario)}{swept}"

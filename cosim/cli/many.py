@@ -87,12 +87,15 @@ def compare(
         compared = compare_runs(found.runs, target=target, baseline=baseline, metrics=metric or ())
         typer.echo(comparison_text.text(compared, _width()))
         if csv is not None:
-            table = comparison_text.frame(compared)
-            csv.write_text(table.to_csv(index=False), encoding="utf-8")
-            typer.echo(csv)
+            _write(csv, comparison_text.frame(compared).to_csv(index=False))
         if latex is not None:
-            latex.write_text(comparison_text.latex(compared), encoding="utf-8")
-            typer.echo(latex)
+            _write(latex, comparison_text.latex(compared))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    typer.echo(path)
 
 
 def _list_points(plan: "SweepPlan", slots: int) -> None:
@@ -134,16 +137,16 @@ def _say_how_it_ended(plan: "SweepPlan", result: "SweepResult", quiet: bool) -> 
     missing, going_on = len(plan.runs) - now["done"], now["going on"]
     made_elsewhere = now["done"] - was_done - finished
     left = missing - failed - going_on
-    if quiet:
-        typer.echo(plan.folder)
-    else:
+    if not quiet:
         over = f"{len(plan.runs)} runs: {was_done} were done, {finished} finished"
         over += f", {failed} failed" if failed else ""
         over += f", {made_elsewhere} finished elsewhere" if made_elsewhere else ""
         over += f", {going_on} going on elsewhere" if going_on else ""
         typer.echo(over + (f", {left} left" if left else ""))
-        if not missing:
-            _say_results(plan)
+    if now["done"] and not result.is_interrupted:
+        _say_results(plan, missing, quiet)
+    if quiet:
+        typer.echo(plan.folder)
     if result.is_interrupted:
         again = "the same command goes on with what is left"
         typer.echo(f"cosim: interrupted; {again}", err=True)
@@ -154,7 +157,8 @@ def _say_how_it_ended(plan: "SweepPlan", result: "SweepResult", quiet: bool) -> 
         raise typer.Exit(FAILED)
 
 
-def _say_results(plan: "SweepPlan") -> None:
+def _say_results(plan: "SweepPlan", missing: int, quiet: bool) -> None:
+    """Compare the runs that are there, and draw them."""
     from cosim.results.comparison import compare as compare_runs  # noqa: PLC0415
     from cosim.results.comparison_text import text  # noqa: PLC0415
     from cosim.results.draw import draw_figures  # noqa: PLC0415
@@ -162,17 +166,21 @@ def _say_results(plan: "SweepPlan") -> None:
 
     runs = open_runs([plan.folder]).runs
     comparison: Comparison = compare_runs(runs)
-    folder = shlex.quote(str(plan.folder))
-    typer.echo(f"\n{text(comparison, _width())}\n")
+    if not quiet:
+        without = f"without the {missing} missing:\n" if missing else ""
+        typer.echo(f"\n{without}{text(comparison, _width())}\n")
     for drawn in draw_figures(plan.plots, runs, plan.folder / "figures"):
         if drawn.problem:
             typer.echo(f"{drawn.figure}: {drawn.problem}", err=True)
-        for path in drawn.paths:
-            typer.echo(path)
-    typer.echo(f"differences with: cosim compare {folder} --baseline LABEL")
-    figure = "delay_cdf" if math.isnan(comparison.target) else "accuracy_vs_time"
-    again = "" if plan.plots else f" --figure {figure}"
-    typer.echo(f"figures with: cosim plot {folder}{again}")
+        if not quiet:
+            for path in drawn.paths:
+                typer.echo(path)
+    if not quiet:
+        folder = shlex.quote(str(plan.folder))
+        typer.echo(f"differences with: cosim compare {folder} --baseline LABEL")
+        figure = "delay_cdf" if math.isnan(comparison.target) else "accuracy_vs_time"
+        again = "" if plan.plots else f" --figure {figure}"
+        typer.echo(f"figures with: cosim plot {folder}{again}")
 
 
 def _width() -> int:

@@ -15,6 +15,7 @@ from cosim.results.figure import FigureError
 from cosim.results.labels import Leaves, Path, labels, leaves, show, varied_keys
 from cosim.scenario.tree import Scenario
 from cosim.units import Dimension, dimension_of, yaml_key
+from cosim.wording import nearest
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,14 @@ class Along:
     """Experiments along a key.
 
     Attributes:
+        key: the key.
         values: of each experiment.
         is_numeric: whether every value is a number.
         dimension: of the numbers; None if they have none.
         lines: the lines, in the order of their first experiments.
     """
 
+    key: str
     values: tuple[Value, ...]
     is_numeric: bool
     dimension: Dimension | None
@@ -123,7 +126,7 @@ def along(scenarios: Sequence[Scenario], key: str, by: str | None = None) -> Alo
         lines.append(Line(label if len(members) > 1 else "", tuple(places)))
     paths = [path for path in trees[0] if _is_under(path, key)]
     dimension = dimension_of(paths[0][-1]) if is_numeric and len(paths) == 1 else None
-    return Along(tuple(values), is_numeric, dimension, tuple(lines))
+    return Along(key, tuple(values), is_numeric, dimension, tuple(lines))
 
 
 def only_key(scenarios: Sequence[Scenario]) -> str:
@@ -160,7 +163,10 @@ def _values(key: str, trees: Sequence[Leaves]) -> list[Value]:
         if not under:
             there = sorted({_dotted(path[: key.count(".") + 1]) for path in tree})
             near = [each for each in there if each.rpartition(".")[0] == key.rpartition(".")[0]]
+            close = nearest(key.rpartition(".")[2], [each.rpartition(".")[2] for each in near])
             hint = f"; there are {', '.join(near)}" if near else ""
+            if close is not None:
+                hint = f"; did you mean {'.'.join([*key.split('.')[:-1], close])!r}?"
             raise FigureError(f"expected a key that every run's scenario has, got {key!r}{hint}")
         found.append(under)
     return [_value(under, found) for under in found]

@@ -13,7 +13,6 @@ over the n seeds that both have.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +22,7 @@ from cosim.results.labels import labels
 from cosim.results.run import Run, RunError
 from cosim.results.statistics import mean_interval
 from cosim.results.summary import Summary, mean_accuracy, summarise
+from cosim.wording import no_such
 
 _TARGET_STEP = 1e-3  # a target that is told as a whole tenth of a percent
 
@@ -199,7 +199,7 @@ def compare(
     groups = group(runs)
     told = labels([each.runs[0].scenario for each in groups])
     if baseline is not None and baseline not in told:
-        raise RunError(_no_such("label of a row", baseline, told))
+        raise RunError(no_such("label of a row", baseline, told))
     common = _common_target(runs) if target is None else target
     rows = tuple(
         _row(label, each.runs, wanted, common) for label, each in zip(told, groups, strict=True)
@@ -213,7 +213,7 @@ def _wanted(names: Sequence[str]) -> tuple[Metric, ...]:
     by_name = {metric.name: metric for metric in METRICS}
     for name in names:
         if name not in by_name:
-            raise RunError(_no_such("metric", name, list(by_name)))
+            raise RunError(no_such("metric", name, by_name))
     return tuple(by_name[name] for name in names) if names else METRICS
 
 
@@ -239,10 +239,3 @@ def _common_target(runs: Sequence[Run]) -> float:
     if not best:
         return math.nan
     return float(np.floor(min(best) / _TARGET_STEP + 1e-6) * _TARGET_STEP)
-
-
-def _no_such(what: str, name: str, names: Sequence[str]) -> str:
-    close = get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    listed = " | ".join(names)
-    return f"expected a {what} ({listed}), got {name!r}{hint}"

@@ -68,18 +68,21 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Drawing:
 
     Raises:
         FigureError: there is no run and the figure needs one, or there are several and it is of
-            one, or a run has no packets and it needs them, or the figure itself says so.
+            one, or a run lacks packets or measures that it needs, or the figure itself says so.
     """
     if not runs and figure.needs_runs:
         raise FigureError("expected at least one run folder, got none")
     if len(runs) > 1 and not figure.compares:
         raise FigureError(f"{_name(type(figure))} draws one run, got {len(runs)}")
-    if figure.needs_packets:
-        for run in runs:
-            if run.packets.empty:
-                was_asked_for = run.scenario.record.packets
-                remedy = "nothing was sent" if was_asked_for else "set `record.packets: true`"
-                raise FigureError(f"run {run.path} recorded no packets; {remedy}")
+    for run in runs:
+        if figure.needs_packets and run.packets.empty:
+            was_asked_for = run.scenario.record.packets
+            remedy = "nothing was sent" if was_asked_for else "set `record.packets: true`"
+            raise FigureError(f"run {run.path} recorded no packets; {remedy}")
+        if figure.needs_measures and run.measures.empty:
+            was_asked_for = run.scenario.record.measures
+            remedy = "nothing was trained" if was_asked_for else "set `record.measures: true`"
+            raise FigureError(f"run {run.path} recorded no measures; {remedy}")
     return figure.draw(runs)
 
 

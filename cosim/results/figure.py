@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from cosim.plugin import Plugin
 from cosim.results.run import Run
+from cosim.scenario.tree import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,12 +65,27 @@ class Figure(Plugin):
         needs_runs: whether there must be a run; a figure of the models alone needs none, and
             takes what a run can tell it, such as its seed, where there is one.
         needs_packets: whether `record.packets` must have been on.
+        needs_measures: whether `record.measures` must have been on.
         compares: whether several runs make one drawing; if not, each run has its own.
     """
 
     needs_runs: ClassVar[bool] = True
     needs_packets: ClassVar[bool] = False
+    needs_measures: ClassVar[bool] = False
     compares: ClassVar[bool] = False
+
+    def survey(self, scenarios: Sequence[Scenario]) -> None:
+        """Look whether runs of some experiments can be drawn, whatever will come out of them.
+
+        A sweep asks before its first run, so that a key that is not there does not show after the
+        last one.
+
+        Args:
+            scenarios: one of each experiment, in order; seeds do not matter.
+
+        Raises:
+            FigureError: they cannot; the message says why.
+        """
 
     @abstractmethod
     def draw(self, runs: Sequence[Run]) -> Drawing:

@@ -4,7 +4,7 @@ Every key of `grid` is an axis of its own; all keys of `zip` together are one, w
 value of each list.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -99,6 +99,8 @@ class _Reader:
         for path, keys, values in flattened(self.document.data["sweep"].get(section, {})):
             here: Path = ("sweep", section, *keys)
             problem = _wrong_key(path) or _wrong_values(values)
+            if problem is None and section == "grid":
+                problem = _repeated(values)
             if problem is None and path in lists:
                 problem = "expected each key once, got it again"
             if problem is not None:
@@ -135,6 +137,13 @@ def _wrong_key(path: Path) -> str | None:
         return f"expected a dotted key, such as learning.local.steps, got {dotted(path)!r}"
     reason = _NOT_SWEPT.get(str(path[0]))
     return None if reason is None else f"expected a key that can be swept; {reason}"
+
+
+def _repeated(values: Sequence[Any]) -> str | None:
+    """Return the message on a value that stands there twice, as `1` and `true` do not."""
+    written = [repr(value) for value in values]
+    twice = next((n for n, each in enumerate(written) if each in written[:n]), None)
+    return None if twice is None else f"expected each value once, got {_flow(values[twice])} again"
 
 
 def _wrong_values(values: Any) -> str | None:

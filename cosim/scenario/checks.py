@@ -1,7 +1,7 @@
 """What only the whole scenario can tell: references to nothing, and keys that contradict."""
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ def contradictions(scenario: Scenario) -> Iterator[tuple[Path, str]]:
         endless_numbers = list(endless(scenario))
         yield from endless_numbers
         if not endless_numbers:
-            yield from _figures(scenario)
+            yield from figure_misfits(scenario.plots, scenario)
 
 
 def as_written(path: Path, data: Any) -> Path:
@@ -363,21 +363,17 @@ def _transport(scenario: Scenario) -> Iterator[tuple[Path, str]]:
         )
 
 
-def _figures(scenario: Scenario) -> Iterator[tuple[Path, str]]:
-    for index, figure in enumerate(scenario.plots):
+def figure_misfits(figures: Sequence[Any], scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    """Yield the path, from `plots` on, and the message of what figures ask for in vain."""
+    for index, figure in enumerate(figures):
         here: Path = ("plots", index)
-        if getattr(figure, "needs_packets", False) and not scenario.record.packets:
-            yield (
-                here,
-                f"expected `record: {{packets: true}}` for the figure {kind_of(figure)!r}, which "
-                "draws packets, got packets: false",
-            )
-        if getattr(figure, "needs_positions", False) and not scenario.record.positions:
-            yield (
-                here,
-                f"expected `record: {{positions: true}}` for the figure {kind_of(figure)!r}, "
-                "which draws positions, got positions: false",
-            )
+        for rows in ("packets", "measures"):
+            if getattr(figure, f"needs_{rows}") and not getattr(scenario.record, rows):
+                yield (
+                    here,
+                    f"expected `record: {{{rows}: true}}` for the figure {kind_of(figure)!r}, "
+                    f"which draws {rows}, got {rows}: false",
+                )
         for key in _DEVICE_KEYS:
             for path, device in _numbers(getattr(figure, key, None), (*here, key)):
                 if not 0 <= device < scenario.num_devices:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from cosim.scenario.axes import Step, Value, axes
 from cosim.scenario.document import Document, has
-from cosim.scenario.errors import Problem, ScenarioError
+from cosim.scenario.errors import Mark, Problem, ScenarioError
 from cosim.scenario.files import read
 from cosim.scenario.load import allowed_plugins, validate
 from cosim.scenario.messages import mark_of, translate
@@ -36,10 +36,12 @@ class LoadedSweep:
     Attributes:
         scenarios: one for each run, all seeds of the first point first.
         plots: the figures of all runs together.
+        plot_marks: where each of them is written.
     """
 
     scenarios: tuple[Scenario, ...]
     plots: tuple[Any, ...]
+    plot_marks: tuple[Mark, ...]
 
 
 def load_sweep(path: str | Path, overrides: Overrides = ()) -> LoadedSweep:
@@ -85,7 +87,8 @@ def load_sweep(path: str | Path, overrides: Overrides = ()) -> LoadedSweep:
         problems.append(Problem(mark_of(whole, ("sweep", "where")), "sweep.where", message))
     if problems:
         raise ScenarioError(problems)
-    return LoadedSweep(maker.scenarios(points, seeds), sweep.plots)
+    marks = (mark_of(whole, ("sweep", "plots", index)) for index in range(len(sweep.plots)))
+    return LoadedSweep(maker.scenarios(points, seeds), sweep.plots, tuple(marks))
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,8 @@ class _Maker:
         Raises:
             ScenarioError: some have mistakes. One that not all points have says which has it.
         """
-        scenarios, found = [], Counter[Problem]()
-        first: dict[Problem, str] = {}
+        scenarios, found = [], Counter[tuple[str, str]]()
+        first: dict[tuple[str, str], tuple[Problem, str]] = {}
         for point in points:
             problems = set(point.document.problems)
             for seed in seeds or (None,):
@@ -143,13 +146,15 @@ class _Maker:
                 problems |= set(wrong)
                 if scenario is not None:
                     scenarios.append(scenario)
-            found.update(problems)
-            for each in problems:
-                first.setdefault(each, point.text)
+            # A key that is none is one mistake, wherever each of its values stands.
+            told = {(each.path, each.message): each for each in problems}
+            found.update(told.keys())
+            for said, each in told.items():
+                first.setdefault(said, (each, point.text))
         if found:
             raise ScenarioError(
-                each if count == len(points) else _of_some(each, count, len(points), first[each])
-                for each, count in found.items()
+                each if found[said] == len(points) else _of_some(each, found[said], len(points), at)
+                for said, (each, at) in first.items()
             )
         return tuple(scenarios)
 

@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Literal
 
 from cosim.learning.pool.base import TrainingPool
-from cosim.results.figure import Figure
+from cosim.results.figure import Figure, FigureError
 from cosim.results.labels import labels
 from cosim.results.run_folder import Manifest, folder_name
 from cosim.results.sweep_folder import SweptRun, sweep_name, write_sweep
+from cosim.scenario.checks import figure_misfits
 from cosim.scenario.dump import dump
+from cosim.scenario.errors import Problem, ScenarioError
 from cosim.scenario.overrides import Overrides
-from cosim.scenario.points import load_sweep
+from cosim.scenario.points import LoadedSweep, load_sweep
 from cosim.scenario.tree import Scenario
 from cosim.sweep.job import Job
 from cosim.sweep.threads import num_cores, threads_of
+from cosim.wording import dotted
 
 State = Literal["done", "missing", "unfinished", "going on"]
 
@@ -118,7 +121,8 @@ def plan_sweep(file: Path, overrides: Overrides, out_dir: Path) -> SweepPlan:
     """Read a file's sweep and look what of it is done.
 
     Raises:
-        ScenarioError: the file, its sweep, or some of its points have mistakes.
+        ScenarioError: the file, its sweep, or some of its points have mistakes, or a figure cannot
+            be drawn of them.
     """
     loaded = load_sweep(file, overrides)
     scenarios = loaded.scenarios
@@ -134,8 +138,27 @@ def plan_sweep(file: Path, overrides: Overrides, out_dir: Path) -> SweepPlan:
         PlannedRun(scenario, told[experiments[folder]], folder, _state(out_dir / folder))
         for folder, scenario in runs.items()
     )
+    if problems := _undrawable(loaded, tuple(firsts.values())):
+        raise ScenarioError(problems)
     name = _name(scenarios, file)
     return SweepPlan(file, out_dir, name, out_dir / sweep_name(name, runs), planned, loaded.plots)
+
+
+def _undrawable(loaded: LoadedSweep, experiments: Sequence[Scenario]) -> list[Problem]:
+    """Return what keeps figures from being drawn, as far as it shows before anything has run."""
+    found: dict[tuple[int | str, ...], str] = {}
+    for scenario in experiments:
+        for (_, *place), message in figure_misfits(loaded.plots, scenario):
+            found.setdefault(tuple(place), message)
+    for index, figure in enumerate(loaded.plots):
+        try:
+            figure.survey(experiments)
+        except FigureError as error:
+            found.setdefault((index,), str(error))
+    return [
+        Problem(loaded.plot_marks[int(place[0])], dotted(("sweep", "plots", *place)), message)
+        for place, message in found.items()
+    ]
 
 
 def _named(scenarios: Sequence[Scenario]) -> Iterator[tuple[str, str, Scenario]]:

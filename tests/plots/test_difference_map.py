@@ -190,7 +190,10 @@ def test_one_seed_has_no_interval_and_says_so(mapped, capsys):
         ({"x": "channel.rang"}, "expected a key that every run's scenario has"),
         ({"by": ("learning.local.steps",)}, "differ in learning.local.steps, got steps=10 in all"),
         ({"y": None}, "one experiment of lora for spectrum.bandwidth=1 MHz, got several; name"),
-        ({"baseline": "lor"}, "a line (lora | ffa_lora), got 'lor'; did you mean 'lora'?"),
+        (
+            {"baseline": "lor"},
+            "a line as baseline (lora | ffa_lora), got 'lor'; did you mean 'lora'?",
+        ),
     ],
 )
 def test_keys_that_do_not_fit_the_runs_are_a_message(mapped, keys, message):

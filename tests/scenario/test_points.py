@@ -195,7 +195,7 @@ MISTAKES = {
         "got the bare number 5 (in 1 of 2 points, such as spectrum.bandwidth=5)",
     ),
     "a key": (
-        "{grid: {spectrum.bandwith: [1 MHz]}}",
+        "{grid: {spectrum.bandwith: [1 MHz, 5 MHz]}}",
         "s.yaml:3:36 spectrum.bandwith: expected one of bandwidth, domain, rule, resource_blocks, "
         "interference, duplex, noise_density, got the unknown key 'bandwith'; "
         "did you mean 'bandwidth'?",
@@ -229,6 +229,11 @@ MISTAKES = {
     "a key in both": (
         "{grid: {transport.mtu: [1 kB]}, zip: {transport.mtu: [1 kB]}}",
         "s.yaml:3:46 sweep.zip.transport.mtu: expected a key of grid or of zip, got both",
+    ),
+    "a value twice": (
+        "{grid: {learning.method: [lora, {kind: lori, rank: 4}, {kind: lori, rank: 4}]}}",
+        "s.yaml:3:16 sweep.grid.learning.method: expected each value once, got {kind: lori, "
+        "rank: 4} again",
     ),
     "a key twice": (
         "{grid: {transport.mtu: [1 kB], transport: {mtu: [1 kB]}}}",

@@ -9,6 +9,7 @@ import pytest
 import cosim
 from cosim.results.run_folder import RunFolder, folder_name
 from cosim.results.sweep_folder import read_sweep
+from cosim.scenario.errors import ScenarioError
 from cosim.scenario.load import load, loads
 from cosim.sweep import plan as planning
 from cosim.sweep.job import run_job
@@ -139,3 +140,59 @@ def test_a_run_that_another_process_has_is_no_failure(file):
     *_, other = plan(file).jobs("")
     assert other.folder == folder.name
     assert run_job(other, lambda share: None).status == "failed", "it is no run's folder"
+
+
+FIGURES = {
+    "a key": (
+        "{kind: metric_vs_key, x: spectrum.bandwith}",
+        "sweep.plots.0: expected a key that every run's scenario has, got 'spectrum.bandwith'; "
+        "did you mean 'spectrum.bandwidth'?",
+    ),
+    "a key with one value": (
+        "{kind: metric_vs_key, x: transport.mtu}",
+        "sweep.plots.0: expected runs that differ in transport.mtu, got 1.5 kB in all; "
+        "they differ in spectrum.bandwidth",
+    ),
+    "a baseline": (
+        "{kind: difference_map, x: transport.mtu, by: [spectrum.bandwidth], baseline: 2 MHz}",
+        "sweep.plots.0: expected runs that differ in transport.mtu",
+    ),
+    "a line": (
+        "{kind: metric_vs_key, by: spectrum.bandwidth, baseline: bandwidth=5 Mhz}",
+        "sweep.plots.0: expected a line as baseline (bandwidth=1 MHz | bandwidth=5 MHz), got "
+        "'bandwidth=5 Mhz'; did you mean 'bandwidth=5 MHz'?",
+    ),
+    "a cost's key": (
+        "{kind: tradeoff, by: spectrum.width}",
+        "sweep.plots.0: expected a key that every run's scenario has, got 'spectrum.width'",
+    ),
+    "no adapters": (
+        "gram",
+        "sweep.plots.0: expected a pool that trains and so has adapters, got `learning.pool: none`",
+    ),
+    "no measures": (
+        "measures_vs_round",
+        "sweep.plots.0: expected `record: {measures: true}` for the figure 'measures_vs_round', "
+        "which draws measures, got measures: false",
+    ),
+    "a device": (
+        "{kind: delay_cdf}, {kind: channel_trace, link: [0, 99]}",
+        "sweep.plots.1.link.1: expected a device, 0 to 7 ",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FIGURES)
+def test_figures_that_cannot_be_drawn_are_told_before_the_first_run(file, form):
+    figures, message = FIGURES[form]
+    with pytest.raises(ScenarioError) as told:
+        plan(file, f"sweep.plots=[{figures}]")
+    (problem,) = told.value.problems
+    assert message in str(problem)
+
+
+def test_figures_that_can_be_drawn_pass(file):
+    metrics = "{kind: metric_vs_key, y: [time_s, sent_bits], baseline: null}"
+    tradeoff = "{kind: tradeoff, by: spectrum.bandwidth}"
+    found = plan(file, f"sweep.plots=[{metrics}, {tradeoff}, channel_trace]")
+    assert len(found.plots) == 3

@@ -1,7 +1,8 @@
 """Where the models are that ship with the package."""
 
-from difflib import get_close_matches
 from pathlib import Path
+
+from cosim.wording import no_such
 
 _MODELS = Path(__file__).parent
 
@@ -22,7 +23,5 @@ def builtin_model_dir(name: str) -> Path:
     """
     names = builtin_names()
     if name not in names:
-        close = get_close_matches(name, names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise LookupError(f"expected a builtin model ({', '.join(names)}), got {name!r}{hint}")
+        raise LookupError(no_such("builtin model", name, names))
     return _MODELS / name
