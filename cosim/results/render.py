@@ -25,13 +25,18 @@ def rows(summary: Summary) -> tuple[tuple[str, str], ...]:
     ]
     if not math.isnan(summary.collision_rate):
         lines.append(("collision rate", f"{summary.collision_rate:.3g}"))
+    lines.append(("late updates", str(summary.num_late)))
+    if summary.num_unmerged:
+        lines.append(("rounds without a merge", str(summary.num_unmerged)))
     lines += [
-        ("late updates", str(summary.num_late)),
         ("transfers", _counted(summary.transfers, "{count} {name}")),
         ("lost packets", f"{summary.num_lost_packets} of {summary.num_sent_packets} sent"),
     ]
     if summary.num_unsent_packets:
         lines.append(("unsent packets", str(summary.num_unsent_packets)))
+    if summary.comings:
+        told = [f"{count} {words}" for words, count in summary.comings]
+        lines.append(("devices", "; ".join([", ".join(told), *filter(None, [summary.server_end])])))
     lines += [
         ("plans", _counted(summary.triggers, "{count} x {name}")),
         ("results", str(summary.run.path)),

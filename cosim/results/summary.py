@@ -19,6 +19,7 @@ _NUMBER = re.compile(r"[+-]?\d+(?:[.-]\d+)*")  # also the two ends of a link, `4
 _ROUNDING = 1e-9  # of a mean of accuracies
 UNFINISHED = "unfinished"  # in flight at the end of the run
 OUTCOMES = ("delivered", "partial", "expired", "aborted", "dropped", UNFINISHED)
+_COMINGS = {"enter": "entered", "leave": "left", "battery_empty": "ran out of battery"}
 _SPENT = ("transmit_j", "receive_j", "compute_j", "idle_j")
 
 
@@ -75,6 +76,9 @@ class Summary:
         bits_delivered: of payloads; those of a multicast count at each of its receivers.
         collision_rate: mean over rounds.
         num_late: updates that missed their deadline.
+        num_unmerged: rounds in which nobody has aggregated anything.
+        comings: number of devices that came and went in the run, by the words for it.
+        server_end: what became of a server that went; empty if it stayed or there is none.
         transfers: number of transfers by how they ended, those in flight at the end of the run
             apart.
         num_sent_packets: packets that were sent, at least in part; each counts once.
@@ -97,6 +101,9 @@ class Summary:
     energy_j: float
     collision_rate: float
     num_late: int
+    num_unmerged: int
+    comings: tuple[tuple[str, int], ...]
+    server_end: str
     transfers: tuple[tuple[str, int], ...]
     num_sent_packets: int
     num_lost_packets: int
@@ -139,12 +146,30 @@ def summarise(run: Run, target: float | None = None) -> Summary:
         energy_j=float(run.energy[list(_SPENT)].to_numpy().sum()),
         collision_rate=float(rounds["collision_rate"].mean()),
         num_late=int(rounds["num_late"].sum()),
+        num_unmerged=int((rounds["num_merged"] == 0).sum()),
+        comings=_comings(run.events),
+        server_end=_server_end(run),
         transfers=tuple((name, int(ended[name])) for name in OUTCOMES if name in ended),
         num_sent_packets=int((flows["num_packets"] - flows["num_unsent"]).sum()),
         num_lost_packets=int(flows["num_lost"].sum()),
         num_unsent_packets=int(flows["num_unsent"].sum()),
         triggers=_causes(triggers),
     )
+
+
+def _comings(events: "pd.DataFrame") -> tuple[tuple[str, int], ...]:
+    counts = events["kind"].value_counts()
+    return tuple((words, int(counts[kind])) for kind, words in _COMINGS.items() if kind in counts)
+
+
+def _server_end(run: Run) -> str:
+    events = run.events
+    of_servers = events["device"].isin(run.scenario.servers)
+    ends = events[of_servers & events["kind"].isin(["leave", "battery_empty"])]
+    if ends.empty:
+        return ""
+    last = ends.iloc[-1]
+    return f"the server, device {last['device']}, {_COMINGS[last['kind']]} at {last['t_s']:.6g} s"
 
 
 def _causes(reasons: Iterable[str]) -> tuple[tuple[str, int], ...]:

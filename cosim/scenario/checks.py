@@ -232,9 +232,7 @@ def _start(scenario: Scenario) -> Iterator[tuple[Path, str]]:
 
 def _protocol(scenario: Scenario) -> Iterator[tuple[Path, str]]:
     """What a protocol asks of the rest."""
-    misfit = scenario.protocol.misfit(scenario)
-    if misfit is not None:
-        yield ("protocol",), misfit
+    yield from scenario.protocol.misfits(scenario)
 
 
 def _files(scenario: Scenario) -> Iterator[tuple[Path, str]]:

@@ -142,6 +142,8 @@ def _message(one: _Located) -> str:
         hint = f"; did you mean {meant}?" if meant else ""
         if kind == "tuple_type" and isinstance(given, str) and one.place.is_open_list:
             hint = f"; did you mean [{given}]?"
+        if kind == "tuple_type" and isinstance(given, Mapping) and one.place.is_open_list:
+            hint = "; write it as an item, after `- ` or in [ ]"
         return f"expected {_WANTED[kind]}{got}{hint}"
     if kind in _LIMITS:
         words, key = _LIMITS[kind]

@@ -10,6 +10,7 @@ from cosim.results.run import Run
 from cosim.results.run_folder import RunFolder
 from cosim.results.summary import summarise, time_to_accuracy
 from cosim.results.tables import Recorder
+from cosim.scenario.load import loads
 
 # (round, time, accuracies of device 0 on a and b, of device 1 on a and b); 0 owns a, 1 owns b.
 SCORES = (
@@ -22,8 +23,16 @@ LOST = {"delivered": 0, "partial": 2, "expired": 4, "aborted": 1, "unfinished": 
 UNSENT = {"delivered": 0, "partial": 0, "expired": 3, "aborted": 0, "unfinished": 9}
 
 
-def write(tmp_path, scores=SCORES, outcomes=("delivered",), triggers=("on_start",)):
-    with RunFolder.create(tmp_path, scenario()) as folder, Recorder(folder.path) as recorder:
+def write(
+    tmp_path,
+    scores=SCORES,
+    outcomes=("delivered",),
+    triggers=("on_start",),
+    events=(),
+    merged=(1, 1),
+    of=None,
+):
+    with RunFolder.create(tmp_path, of or scenario()) as folder, Recorder(folder.path) as recorder:
         for round, t_s, *accuracies in scores:
             for device, pair in enumerate(accuracies):
                 for task, accuracy in zip("ab", pair, strict=True):
@@ -45,7 +54,7 @@ def write(tmp_path, scores=SCORES, outcomes=("delivered",), triggers=("on_start"
                 t_s=15.0 * round,
                 num_devices=2,
                 num_trainings=2,
-                num_merged=0,
+                num_merged=merged[round - 1],
                 staleness_mean=float("nan"),
                 num_plans=1,
                 num_clusters=1,
@@ -84,6 +93,8 @@ def write(tmp_path, scores=SCORES, outcomes=("delivered",), triggers=("on_start"
                 idle_j=0.5,
                 left_j=math.inf,
             )
+        for t_s, kind, device in events:
+            recorder.add("events", t_s=t_s, kind=kind, device=device, detail="")
         for plan, trigger in enumerate(triggers):
             recorder.extend(
                 "plans",
@@ -209,3 +220,26 @@ def test_the_table_for_a_terminal_holds_the_same(tmp_path):
     for label, value in render.rows(summary):
         assert label in shown
         assert value in shown
+
+
+def test_who_came_and_went_is_told(tmp_path):
+    assert "devices" not in dict(render.rows(summarise(write(tmp_path / "nobody"))))
+    events = [(1.0, "enter", 1), (2.0, "leave", 1), (2.5, "plan", -1), (3.0, "battery_empty", 0)]
+    lines = dict(render.rows(summarise(write(tmp_path / "two", events=events))))
+    assert lines["devices"] == "1 entered, 1 left, 1 ran out of battery"
+
+
+def test_a_server_that_goes_is_told(tmp_path):
+    text = "devices: [{role: base_station, count: 1}, {group: phones, count: 1}]\n"
+    of = loads(f"{text}protocol: federated").scenario
+    events = [(1.0, "leave", 1), (12.25, "battery_empty", 0)]
+    lines = dict(render.rows(summarise(write(tmp_path, events=events, of=of))))
+    assert lines["devices"] == (
+        "1 left, 1 ran out of battery; the server, device 0, ran out of battery at 12.25 s"
+    )
+
+
+def test_rounds_in_which_nothing_was_merged_are_told(tmp_path):
+    assert "rounds without a merge" not in dict(render.rows(summarise(write(tmp_path / "none"))))
+    lines = dict(render.rows(summarise(write(tmp_path / "one", merged=(0, 3)))))
+    assert lines["rounds without a merge"] == "1"

@@ -187,7 +187,8 @@ MISTAKES = {
     ),
     "mapping for a list": (
         "devices: {count: 3}\n",
-        "1:1 devices: expected a list, got the mapping {count}",
+        "1:1 devices: expected a list, got the mapping {count}; write it as an item, after `- ` or "
+        "in [ ]",
     ),
     "list for a quantity": (
         "channel: {carrier: [1 GHz]}\n",

@@ -310,43 +310,48 @@ def told(text, overrides=()):
 MISTAKES = {
     "no server": (
         "protocol: federated",
-        "protocol federated needs a server: expected a device group with `role: base_station` and "
-        "`count: 1`, or the name of a group of one device as `protocol.server`, got neither",
+        "protocol: protocol federated needs a server: expected a device group with `role: "
+        "base_station` and `count: 1`, or the name of a group of one device as `protocol.server`, "
+        "got neither",
     ),
     "two masts": (
         "devices:\n- {group: a, role: base_station, count: 1}\n"
         "- {group: b, role: base_station, count: 1}\n- {group: c}\nprotocol: federated",
-        "protocol federated has one server: expected `protocol.server` to name one of the groups "
-        "with `role: base_station` ('a', 'b'), got no name",
+        "protocol: protocol federated has one server: expected `protocol.server` to name one of "
+        "the groups with `role: base_station` ('a', 'b'), got no name",
     ),
     "a server of two": (
         "devices:\n- {group: mast, role: base_station, count: 2}\n- {group: c}\n"
         "protocol: federated_async",
-        "expected one device in the server's group 'mast', got 2; write `count: 1` there, and put "
-        "the others into a group of their own",
+        "protocol: expected one device in the server's group 'mast', got 2; write `count: 1` "
+        "there, and put the others into a group of their own",
     ),
     "a server that is none": (
         f"devices:\n{BASE}protocol: {{kind: federated, server: antenna}}",
-        "expected the name of a device group ('mast', 'phones'), got 'antenna'",
+        "protocol.server: expected the name of a device group ('mast', 'phones'), got 'antenna'",
     ),
     "nobody but the server": (
         "devices: [{group: mast, role: base_station, count: 1}]\nprotocol: federated",
-        "expected clients beside the server, got one device in all; add a device group",
+        "devices: expected clients beside the server, got one device in all; add a device group",
     ),
     "more clients than there are": (
         f"devices:\n{BASE}protocol: {{kind: federated, clients_per_round: 5}}",
-        "expected clients_per_round of at most 4, as there are no more devices beside the server, "
-        "got 5; leave it out for all",
+        "protocol.clients_per_round: expected at most 4, as there are no more devices beside the "
+        "server, got 5; leave it out for all",
     ),
     "a server that cannot answer": (
         f"devices:\n{BASE}protocol: federated\nlearning: {{method: fedsa_lora}}",
-        "expected judge: clients with method 'fedsa_lora', of which a part never leaves the "
-        "clients, so that the server knows no whole model, got server",
+        "protocol.judge: expected clients with method 'fedsa_lora', of which a part never leaves "
+        "the clients, so that the server knows no whole model, got server",
     ),
     "another centre": (
         f"devices:\n{BASE}protocol: federated\ntopology: {{planner: {{kind: star, centre: 2}}}}",
-        "expected topology.planner.centre to be the server, device 0, or to be left out, as it "
-        "then is, got 2",
+        "topology.planner.centre: expected the server, device 0, or nothing, by which it is the "
+        "centre, got 2",
+    ),
+    "no such centre": (
+        f"devices:\n{BASE}protocol: federated\ntopology: {{planner: {{kind: star, centre: 9}}}}",
+        "topology.planner: planner star: expected a centre from 0 to 4, got 9",
     ),
 }
 
@@ -354,7 +359,7 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_one_message(name):
     text, message = MISTAKES[name]
-    assert told(text) == [f"protocol: {message}"]
+    assert told(text) == [message]
 
 
 def test_a_file_without_the_server_is_told(tmp_path, monkeypatch):
@@ -363,8 +368,8 @@ def test_a_file_without_the_server_is_told(tmp_path, monkeypatch):
     text += "topology: {planner: {kind: from_file, file: edges.csv}}"
     (tmp_path / "edges.csv").write_text("src,dst\n1,2\n2,3\n")
     assert told(text) == [
-        "protocol: expected an edge between the server, device 0, and a client in "
-        "topology.planner.file, got none in edges.csv: nobody could send it anything"
+        "topology.planner.file: expected an edge between the server, device 0, and a client, got "
+        "none in edges.csv: nobody could send the server anything"
     ]
     (tmp_path / "edges.csv").write_text("src,dst\n1,2\n2,0\n")
     assert loads(text).scenario.servers == {0}

@@ -268,8 +268,8 @@ def test_two_runs_are_alike(run_network):
 BASE = "devices:\n- {group: mast, role: base_station, count: 1}\n- {group: phones, count: 4}\n"
 METHODS = ("flexlora", "hetlora", "{kind: soft, feedback: weights}")
 NO_SUM = (
-    "protocol: expected a method whose server adds up how far clients have moved with rule: "
-    "fedbuff, such as lora, ffa_lora or soft, got '{}' with these keys; or use rule: fedasync"
+    "protocol.rule: expected fedasync, or a method whose server adds up how far clients have "
+    "moved, such as lora, ffa_lora or soft, got fedbuff and '{}' with these keys"
 )
 
 
@@ -284,8 +284,15 @@ def test_fedbuff_is_for_methods_that_add_up_movements(method):
 
 def test_more_at_work_than_there_are():
     assert told(f"{BASE}protocol: {{kind: federated_async, concurrency: 9}}") == [
-        "protocol: expected concurrency of at most 4, as there are no more devices beside the "
+        "protocol.concurrency: expected at most 4, as there are no more devices beside the "
         "server, got 9; leave it out for all"
+    ]
+
+
+def test_a_buffer_without_the_rule_that_has_one():
+    assert told(f"{BASE}protocol: {{kind: federated_async, buffer: 3}}") == [
+        "protocol.buffer: expected none with rule: fedasync, which merges each update as it comes, "
+        "got 3; leave it out, or use rule: fedbuff"
     ]
 
 

@@ -5,7 +5,7 @@ clients take that over, train, and send their updates back.
 """
 
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -19,7 +19,7 @@ from cosim.planning.planners.star import Star
 from cosim.plugin import kind_of
 from cosim.scenario.tree import Scenario
 from cosim.sim.protocols._sending import delivery_of, is_received, send
-from cosim.sim.protocols.base import Protocol
+from cosim.sim.protocols.base import Misfit, Protocol
 from cosim.sim.simulation import Simulation
 from cosim.world.errors import WorldError
 
@@ -59,33 +59,51 @@ class WithServer(Protocol):
         wanted = self.judge == "server"
         return [device for device in sim.alive_devices() if (device in servers) == wanted]
 
-    def misfit(self, scenario: Scenario) -> str | None:
-        """Return what keeps everybody from the server, as far as it is known before a run."""
+    def misfits(self, scenario: Scenario) -> Iterator[Misfit]:
+        """Yield what keeps everybody from the server, as far as it is known before a run."""
         try:
             (server,) = scenario.servers
         except ValueError as error:
-            return str(error)
+            yield ("protocol", *(["server"] if self.server is not None else [])), str(error)
+            return
         if scenario.num_devices == 1:
-            return "expected clients beside the server, got one device in all; add a device group"
+            yield (
+                ("devices",),
+                "expected clients beside the server, got one device in all; add a device group",
+            )
+            return
         learning = scenario.learning
         has_model = not hasattr(learning.pool, "payload_bits")
         if self.judge == "server" and has_model and learning.method.is_personal:
-            return (
-                f"expected judge: clients with method {kind_of(learning.method)!r}, of which a "
-                "part never leaves the clients, so that the server knows no whole model, got server"
+            yield (
+                ("protocol", "judge"),
+                f"expected clients with method {kind_of(learning.method)!r}, of which a part "
+                "never leaves the clients, so that the server knows no whole model, got server",
             )
         planner = scenario.topology.planner
-        if isinstance(planner, Star) and planner.centre not in (None, server):
-            return (
-                f"expected topology.planner.centre to be the server, device {server}, or to be "
-                f"left out, as it then is, got {planner.centre}"
+        is_elsewhere = isinstance(planner, Star) and planner.centre not in (None, server)
+        if is_elsewhere and planner.centre < scenario.num_devices:
+            yield (
+                ("topology", "planner", "centre"),
+                f"expected the server, device {server}, or nothing, by which it is the centre, got "
+                f"{planner.centre}",
             )
         if isinstance(planner, FromFile) and _leaves_out(planner, scenario, server):
-            return (
-                f"expected an edge between the server, device {server}, and a client in "
-                f"topology.planner.file, got none in {planner.file}: nobody could send it anything"
+            yield (
+                ("topology", "planner", "file"),
+                f"expected an edge between the server, device {server}, and a client, got none in "
+                f"{planner.file}: nobody could send the server anything",
             )
-        return None
+
+    def at_most_all_clients(self, key: str, scenario: Scenario) -> Iterator[Misfit]:
+        """Yield that a number of clients under a key is more than there are."""
+        num_clients, wanted = scenario.num_devices - 1, getattr(self, key)
+        if num_clients and (wanted or 0) > num_clients:
+            yield (
+                ("protocol", key),
+                f"expected at most {num_clients}, as there are no more devices beside the server, "
+                f"got {wanted}; leave it out for all",
+            )
 
 
 def _only_device(scenario: Scenario, name: str | None, protocol: str) -> int:

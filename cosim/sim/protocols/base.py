@@ -1,17 +1,21 @@
 """A protocol: what devices do in a round, as generators that run on the event loop."""
 
 from abc import abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import ClassVar
 
 import numpy as np
 import simpy
 
 from cosim.plugin import Plugin
+from cosim.scenario.document import Path
 from cosim.scenario.tree import Scenario
 from cosim.sim.simulation import Simulation
 
 Steps = Generator[simpy.Event, object, None]
+
+Misfit = tuple[Path, str]
+"""The path of a scenario's key, and what is wrong there."""
 
 
 class Protocol(Plugin):
@@ -46,12 +50,9 @@ class Protocol(Plugin):
         """Whether devices send by how much a training has moved them, and not where it ended."""
         return False
 
-    def misfit(self, scenario: Scenario) -> str | None:
-        """Return why this protocol does not go with the rest of a scenario, and what would do.
-
-        None if it does.
-        """
-        return None
+    def misfits(self, scenario: Scenario) -> Iterator[Misfit]:
+        """Yield why this protocol does not go with the rest of a scenario, and what would do."""
+        yield from ()
 
     def judged(self, sim: Simulation) -> list[int]:
         """Return the devices whose models are evaluated, ascending: all that take part."""

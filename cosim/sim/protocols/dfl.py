@@ -11,13 +11,14 @@ Decentralized federated averaging, IEEE TPAMI 2023; Liu, Chen and Zhang, Decentr
 learning: balancing communication and computing costs, 2022).
 """
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from cosim.scenario.tree import Scenario
 from cosim.sim.protocols._rounds import Synchronous, idle, send_update, train_and_send
-from cosim.sim.protocols.base import Steps
+from cosim.sim.protocols.base import Misfit, Steps
 from cosim.sim.simulation import Simulation
 
 
@@ -34,13 +35,13 @@ class Dfl(Synchronous):
 
     mixing_steps: Annotated[int, Field(ge=1)] = 1
 
-    def misfit(self, scenario: Scenario) -> str | None:
-        if self.mixing_steps == 1 or scenario.learning.method.mixes_again:
-            return None
-        return (
-            "expected mixing_steps: 1 with a method that sends what its last training moved, "
-            f"which a second step does not mix further, got {self.mixing_steps}"
-        )
+    def misfits(self, scenario: Scenario) -> Iterator[Misfit]:
+        if self.mixing_steps > 1 and not scenario.learning.method.mixes_again:
+            yield (
+                ("protocol", "mixing_steps"),
+                "expected mixing_steps: 1 with a method that sends what its last training moved, "
+                f"which a second step does not mix further, got {self.mixing_steps}",
+            )
 
     def train_and_send(self, sim: Simulation, round: int) -> Steps:
         """Let all train, send to their neighbours, and mix; the last mix is `aggregate`."""

@@ -9,7 +9,7 @@ How x is averaged, coordinate by coordinate or otherwise, is the method's busine
 round there is nothing to send: all start alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -28,7 +28,7 @@ from cosim.sim.protocols._server import (
     take_over,
     upload,
 )
-from cosim.sim.protocols.base import Steps
+from cosim.sim.protocols.base import Misfit, Steps
 from cosim.sim.simulation import Simulation
 
 
@@ -57,14 +57,9 @@ class Federated(WithServer, Synchronous):
 
     _at_work: set[int] = PrivateAttr(default_factory=set)
 
-    def misfit(self, scenario: Scenario) -> str | None:
-        num_clients = scenario.num_devices - 1
-        if num_clients and (self.clients_per_round or 0) > num_clients:
-            return (
-                f"expected clients_per_round of at most {num_clients}, as there are no more "
-                f"devices beside the server, got {self.clients_per_round}; leave it out for all"
-            )
-        return super().misfit(scenario)
+    def misfits(self, scenario: Scenario) -> Iterator[Misfit]:
+        yield from super().misfits(scenario)
+        yield from self.at_most_all_clients("clients_per_round", scenario)
 
     def control(self, sim: Simulation, round: int) -> None:
         """Nothing yet: the controller is shown who is sampled, and their links to the server."""

@@ -15,6 +15,7 @@ Ages t - tau count versions: an update of the present version has age 0, and s(0
 
 import math
 from collections import deque
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -33,9 +34,10 @@ from cosim.sim.protocols._server import (
     take_over,
     upload,
 )
-from cosim.sim.protocols.base import Steps
+from cosim.sim.protocols.base import Misfit, Steps
 from cosim.sim.simulation import Simulation
 
+_BUFFER = 10  # K in the experiments of FedBuff's paper
 _PATIENCE = 10
 """A round ends once so many times the updates that it is to merge have been lost [own choice]."""
 
@@ -54,7 +56,8 @@ class FederatedAsync(WithServer):
         rule: `fedasync`, or `fedbuff`.
         concurrency: how many clients train at a time; None for all.
         rate: alpha of FedAsync, the server's learning rate of FedBuff; None for 0.6 and for 1.
-        buffer: K, the updates that FedBuff merges at a time.
+        buffer: K, the updates that FedBuff merges at a time, of whom several may be one client's,
+            who may be asked again before it is full; None for 10.
         decay: s, by age D: `constant`, 1; `polynomial`, (1 + D)^-exponent; `hinge`, 1 up to D =
             `hinge_after`, and then 1 / (1 + hinge_slope (D - hinge_after)).
         exponent: of the polynomial; FedBuff's is 0.5, and FedAsync is evaluated with it.
@@ -68,7 +71,7 @@ class FederatedAsync(WithServer):
     rule: Literal["fedasync", "fedbuff"] = "fedasync"
     concurrency: Annotated[int, Field(ge=1)] | None = None
     rate: Annotated[float, Field(gt=0, le=1)] | None = None
-    buffer: Annotated[int, Field(ge=1)] = 10
+    buffer: Annotated[int, Field(ge=1)] | None = None
     decay: Literal["constant", "polynomial", "hinge"] = "polynomial"
     exponent: Annotated[float, Field(ge=0)] = 0.5
     hinge_after: Annotated[int, Field(ge=0)] = 4
@@ -88,22 +91,24 @@ class FederatedAsync(WithServer):
     def sends_movements(self) -> bool:
         return self.rule == "fedbuff"
 
-    def misfit(self, scenario: Scenario) -> str | None:
-        num_clients = scenario.num_devices - 1
-        if num_clients and (self.concurrency or 0) > num_clients:
-            return (
-                f"expected concurrency of at most {num_clients}, as there are no more devices "
-                f"beside the server, got {self.concurrency}; leave it out for all"
+    def misfits(self, scenario: Scenario) -> Iterator[Misfit]:
+        yield from super().misfits(scenario)
+        yield from self.at_most_all_clients("concurrency", scenario)
+        if self.buffer is not None and self.rule == "fedasync":
+            yield (
+                ("protocol", "buffer"),
+                "expected none with rule: fedasync, which merges each update as it comes, got "
+                f"{self.buffer}; leave it out, or use rule: fedbuff",
             )
         learning = scenario.learning
         has_model = not hasattr(learning.pool, "payload_bits")
         if self.sends_movements and has_model and learning.method.movements == "neither":
-            return (
-                "expected a method whose server adds up how far clients have moved with rule: "
-                f"fedbuff, such as lora, ffa_lora or soft, got {kind_of(learning.method)!r} with "
-                "these keys; or use rule: fedasync"
+            yield (
+                ("protocol", "rule"),
+                "expected fedasync, or a method whose server adds up how far clients have moved, "
+                "such as lora, ffa_lora or soft, got fedbuff and "
+                f"{kind_of(learning.method)!r} with these keys",
             )
-        return super().misfit(scenario)
 
     def train_and_send(self, sim: Simulation, round: int) -> Steps:
         """Keep clients at work, and merge what they return, until the round is over."""
@@ -130,8 +135,13 @@ class FederatedAsync(WithServer):
         return 1 if self.rule == "fedbuff" else self._concurrency(sim)
 
     def _most_lost(self, sim: Simulation) -> int:
-        updates = self.buffer if self.rule == "fedbuff" else 1
-        return _PATIENCE * updates * self._merges_per_round(sim)
+        return _PATIENCE * self._updates_per_merge * self._merges_per_round(sim)
+
+    @property
+    def _updates_per_merge(self) -> int:
+        if self.rule == "fedasync":
+            return 1
+        return _BUFFER if self.buffer is None else self.buffer
 
     def _concurrency(self, sim: Simulation) -> int:
         return len(sim.groups) - 1 if self.concurrency is None else self.concurrency
@@ -187,8 +197,7 @@ class FederatedAsync(WithServer):
     def _take_in(self, sim: Simulation, server: int, delivery: Delivery, version: int) -> bool:
         """Merge an update, or keep it until the buffer is full; return whether it has merged."""
         self._buffer.append((delivery, version))
-        size = self.buffer if self.rule == "fedbuff" else 1
-        if len(self._buffer) < size:
+        if len(self._buffer) < self._updates_per_merge:
             return False
         deliveries = [each for each, _ in self._buffer]
         ages = [self._version - each for _, each in self._buffer]
@@ -201,7 +210,8 @@ class FederatedAsync(WithServer):
     def weight(self, age: int) -> float:
         """Return the weight of an update that is so many versions old."""
         if self.rule == "fedbuff":
-            return (1.0 if self.rate is None else self.rate) / self.buffer * self._decayed(age)
+            rate = 1.0 if self.rate is None else self.rate
+            return rate / self._updates_per_merge * self._decayed(age)
         return (0.6 if self.rate is None else self.rate) * self._decayed(age)
 
     def _decayed(self, age: int) -> float:
