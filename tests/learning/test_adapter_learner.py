@@ -415,6 +415,22 @@ def test_evaluation_asks_the_pool_once_and_knows_the_own_task():
     assert [row.loss for row in rows] == [5.0] * 4
 
 
+def test_devices_that_answer_alike_are_judged_once():
+    subject, pool = learner(Lora(rank=2))
+    rows = subject.evaluate([0, 1, 2])
+    assert [(row.device, row.own) for row in rows] == [
+        (0, True), (0, False), (1, False), (1, True), (2, True), (2, False),
+    ]  # fmt: skip
+    assert len(pool.evaluated[0]) == 2, "the base model, on two tasks"
+    train(subject, [0], 0)
+    subject.evaluate([0, 1, 2])
+    assert len(pool.evaluated[1]) == 4, "what has learned, and the base model"
+    for dst in (1, 2):
+        subject.merge(dst, [delivered(subject.update_payload(0, dst, 0))], [1.0])
+    subject.evaluate([0, 1, 2])
+    assert len(pool.evaluated[2]) == 2, "all have one adapter"
+
+
 def test_tasks_of_one_kind_have_names_of_their_own():
     subject, _ = learner(SPARSE)
     names = [row.task for row in subject.evaluate([0])]
