@@ -51,6 +51,11 @@ def one_of(names: Iterable[str]) -> str:
     return f"one of {', '.join(listed)}" if len(listed) > 1 else listed[0]
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 pair`, or `2 pairs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def dotted(path: Iterable[str | int]) -> str:
     """Return the path of a key as users write it: `devices.0.count`."""
     return ".".join(map(_name, path))

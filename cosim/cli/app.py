@@ -18,6 +18,7 @@ from cosim import __version__
 from cosim.cli import many
 from cosim.cli.exits import FAILED, BadInputError, messages
 from cosim.cli.words import OverrideWords, ScenarioFile, command
+from cosim.wording import counted
 
 if TYPE_CHECKING:
     from cosim.results.figure import Figure
@@ -98,7 +99,8 @@ def validate(file: ScenarioFile, overrides: OverrideWords = None) -> None:
         if loaded.sweep is not None:
             from cosim.sweep.plan import plan_sweep  # noqa: PLC0415
 
-            swept = f"; sweeps {len(plan_sweep(file, overrides or (), Path('runs')).runs)} runs"
+            plan = plan_sweep(file, overrides or (), Path("runs"))
+            swept = f"; sweeps {counted(len(plan.runs), 'run')}"
         typer.echo(
             f"{file}: good; {scenario.name}, seed {scenario.seed}, {scenario.duration}, "
             f"{_devices(scenario)}{swept}"
@@ -248,8 +250,7 @@ def _say_what_would_run(scenario: "Scenario", out: Path) -> None:
 
 
 def _devices(scenario: "Scenario") -> str:
-    count = scenario.num_devices
-    return "1 device" if count == 1 else f"{count} devices"
+    return counted(scenario.num_devices, "device")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import typer
 
 from cosim.cli.exits import FAILED, INTERRUPTED, BadInputError, messages
 from cosim.cli.words import OverrideWords, ScenarioFile, command
+from cosim.wording import counted
 
 if TYPE_CHECKING:
     from cosim.results.comparison import Comparison
@@ -101,8 +102,8 @@ def _write(path: Path, text: str) -> None:
 def _list_points(plan: "SweepPlan", slots: int) -> None:
     states = Counter(run.state for run in plan.runs)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
-    points = "1 point" if len(plan.labels) == 1 else f"{len(plan.labels)} points"
-    typer.echo(f"{plan.name}: {len(plan.runs)} runs of {points}: {counts}; {slots} at a time")
+    what = f"{counted(len(plan.runs), 'run')} of {counted(len(plan.labels), 'point')}"
+    typer.echo(f"{plan.name}: {what}: {counts}; {slots} at a time")
     width = max(map(len, plan.labels))
     for label in plan.labels:
         seeds: dict[str, list[str]] = {}
@@ -138,7 +139,7 @@ def _say_how_it_ended(plan: "SweepPlan", result: "SweepResult", quiet: bool) -> 
     made_elsewhere = now["done"] - was_done - finished
     left = missing - failed - going_on
     if not quiet:
-        over = f"{len(plan.runs)} runs: {was_done} were done, {finished} finished"
+        over = f"{counted(len(plan.runs), 'run')}: {was_done} done before, {finished} finished"
         over += f", {failed} failed" if failed else ""
         over += f", {made_elsewhere} finished elsewhere" if made_elsewhere else ""
         over += f", {going_on} going on elsewhere" if going_on else ""

@@ -31,9 +31,9 @@ first, and of three devices of equal density it merges two, and then the third w
 
 import numpy as np
 
-from cosim.planning.planners._graph import counted
 from cosim.planning.planners.base import Layout, Planner, SteadyPlanner
 from cosim.planning.view import Bools, Floats, Ints, Links, Plan, PlanView
+from cosim.wording import counted
 
 
 def settle(

@@ -10,7 +10,6 @@ that sums over rows are totals of the run.
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from cosim.wording import did_you_mean
 
 _INT, _FLOAT, _BOOL, _TEXT = pa.int64(), pa.float64(), pa.bool_(), pa.string()
 _KINDS = {_INT: "iu", _FLOAT: "fiu", _BOOL: "b"}  # of NumPy arrays that fit, by dtype.kind
@@ -391,11 +392,8 @@ class _Table:
 
     def _wrong_columns(self, given: dict[str, Any]) -> TableError:
         names = self._schema.names
-        problems = []
-        for name in given:
-            if name not in names:
-                close = get_close_matches(name, names, n=1)
-                problems.append(f"no column {name!r}" + (f" (is it {close[0]!r}?)" * bool(close)))
+        unknown = [name for name in given if name not in names]
+        problems = [f"no column {name!r}{did_you_mean(name, names)}" for name in unknown]
         missing = [name for name in names if name not in given]
         if missing:
             problems.append(f"missing {', '.join(missing)}")

@@ -120,7 +120,7 @@ def test_nan_is_a_number_and_none_is_refused(tmp_path):
     ("table", "row", "message"),
     [
         ("flwos", EVENT, "got the table 'flwos'"),
-        ("events", EVENT | {"devise": 1}, r"events: no column 'devise' \(is it 'device'\?\)"),
+        ("events", EVENT | {"devise": 1}, r"events: no column 'devise'; did you mean 'device'\?"),
         ("events", {"t_s": 0.0, "kind": "plan"}, "events: missing device, detail"),
     ],
 )

@@ -62,7 +62,7 @@ def test_a_failing_point_is_reported_and_the_rest_goes_on(lab):
     assert "do=fail, seed 1: failed after" in done.stderr
     assert ": RuntimeError: the antenna fell off" in done.stderr
     assert "do=die, seed 2: failed after" in done.stderr
-    assert "6 runs: 0 were done, 2 finished, 4 failed\n" in done.stdout
+    assert "6 runs: 0 done before, 2 finished, 4 failed\n" in done.stdout
     assert "without the 4 missing:\n" in done.stdout
     assert "lab      2 " in done.stdout, "a table of those that are there"
     assert done.stderr.splitlines()[-1] == (
@@ -77,7 +77,7 @@ def test_a_failing_point_is_reported_and_the_rest_goes_on(lab):
     ]
     again = cosim("sweep", "lab.yaml")
     assert again.returncode == 1
-    assert "6 runs: 2 were done, 0 finished, 4 failed\n" in again.stdout
+    assert "6 runs: 2 done before, 0 finished, 4 failed\n" in again.stdout
 
 
 def test_ctrl_c_stops_it_and_the_same_command_goes_on(lab, begun):
@@ -92,12 +92,12 @@ def test_ctrl_c_stops_it_and_the_same_command_goes_on(lab, begun):
     assert "do=nothing, seed 1: finished" in err
     assert "do=wait, seed 1: interrupted" in err
     assert "cosim: interrupted; the same command goes on with what is left" in err
-    assert "4 runs: 0 were done, 1 finished, 3 left\n" in out
+    assert "4 runs: 0 done before, 1 finished, 3 left\n" in out
     assert sorted(outcomes()) == ["finished", "interrupted"]
     Path("begun").unlink()
     again = cosim(*words)
     assert again.returncode == 0, again.stderr
-    assert "4 runs: 1 were done, 3 finished\n" in again.stdout
+    assert "4 runs: 1 done before, 3 finished\n" in again.stdout
     assert outcomes() == ["finished"] * 4
 
 

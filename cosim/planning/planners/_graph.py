@@ -17,6 +17,7 @@ from cosim.planning.links import Casting, Power, assemble, equal_power, gateways
 from cosim.planning.planners.base import Layout, SteadyPlanner
 from cosim.planning.view import Bools, Floats, Ints, Plan, PlanView
 from cosim.units import Seconds
+from cosim.wording import counted
 
 # With more of a sort than this, they are counted instead of named.
 _FEW = 20
@@ -201,11 +202,6 @@ def in_reach(view: PlanView, a: Ints, b: Ints, shape: str) -> tuple[Ints, tuple[
         return at[at >= 0], (f"{len(gaps)} pairs of {shape} are out of reach",)
     listed = ", ".join(f"{i}-{j}" for i, j in gaps.tolist())
     return at[at >= 0], (f"out of reach in {shape}: {listed}",)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 pair`, or `2 pairs`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def named(devices: Ints) -> str:

@@ -20,11 +20,11 @@ from cosim.planning.neighbours import Rows
 from cosim.planning.planners._graph import (
     Graph,
     GraphPlanner,
-    counted,
     loss_db,
     positions,
 )
 from cosim.planning.view import PlanView
+from cosim.wording import counted
 from cosim.world.errors import WorldError
 
 Rank = tuple[int, float, int]  # the best is the least: -number heard, mean loss in dB, device
