@@ -28,6 +28,12 @@ def cosim(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def heed_signals() -> None:
+    """Heed the signals that a test run in the background is told to ignore."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def begun():
     """Return a function that starts the command line and does not wait for it."""
@@ -40,6 +46,7 @@ def begun():
             stderr=subprocess.PIPE,
             text=True,
             env=environment(),
+            preexec_fn=heed_signals,
         )
         started.append(process)
         return process
