@@ -9,6 +9,8 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 from cosim.results.comparison import METRICS, TO_ACCURACY, Metric
+from cosim.results.figure import FigureError
+from cosim.scenario.tree import Scenario
 from cosim.units import Dimension
 from plots import style
 
@@ -55,6 +57,18 @@ class Unit:
 def metric(name: str) -> Metric:
     """Return a metric of `cosim compare`."""
     return next(each for each in METRICS if each.name == name)
+
+
+def survey_metrics(names: Iterable[str], scenarios: Sequence[Scenario]) -> None:
+    """Look whether runs of some experiments will have some metrics.
+
+    Raises:
+        FigureError: there is one that none of them will have.
+    """
+    for name in names:
+        misfits = [metric(name).misfit(scenario) for scenario in scenarios]
+        if misfits and misfits[0] is not None and None not in misfits:
+            raise FigureError(misfits[0])
 
 
 def title(of: Metric, target: float = math.nan) -> str:

@@ -17,7 +17,8 @@ from cosim.results.groups import Group, group
 from cosim.results.run import Run
 from cosim.results.statistics import mean_interval
 from cosim.results.summary import mean_accuracy
-from plots import style
+from cosim.scenario.tree import Scenario
+from plots import _axes, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,10 @@ class AccuracyVsTime(Figure):
     """Mean accuracy against simulated time, one line per experiment."""
 
     compares = True
+
+    def survey(self, scenarios: Sequence[Scenario]) -> None:
+        """Look whether there are models that are judged."""
+        _axes.survey_metrics(("own_accuracy",), scenarios)
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw own tasks (left) and all tasks (right)."""

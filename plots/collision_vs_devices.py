@@ -25,6 +25,7 @@ from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
 from cosim.results.groups import group
 from cosim.results.run import Run
+from cosim.scenario.tree import Scenario
 from plots import _axes, style
 
 if TYPE_CHECKING:
@@ -52,6 +53,15 @@ class CollisionVsDevices(Figure):
         None
     ) = None
     most: Annotated[int, Field(ge=2, le=1000)] | None = None
+
+    def survey(self, scenarios: Sequence[Scenario]) -> None:
+        """Look whether the experiments have masks."""
+        for scenario in scenarios:
+            if not isinstance(scenario.learning.pool, TrainingPool):
+                raise FigureError(
+                    "expected a pool that trains and so has masks, got "
+                    f"{kind_of(scenario.learning.pool)}, where the rate is the closed form itself"
+                )
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw the lines, and the points on or off them."""

@@ -80,8 +80,9 @@ class DifferenceMap(Figure):
     panel_label: str | None = None
 
     def survey(self, scenarios: Sequence[Scenario]) -> None:
-        """Look whether the experiments have the keys, and the baseline, and one each cell."""
+        """Look whether there is one experiment for each cell, the baseline and the metric."""
         self._layout(scenarios)
+        _axes.survey_metrics((self.metric,), scenarios)
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw a map for each line and each value of `panel`."""
@@ -129,6 +130,11 @@ class DifferenceMap(Figure):
     def _layout(self, scenarios: Sequence[Scenario]) -> "_Layout":
         lines = self._lines(scenarios)
         first = [each for each, line in zip(scenarios, lines, strict=True) if line == lines[0]]
+        if self.x is None and len(first) == 1:
+            raise FigureError(
+                f"expected several experiments of each line to lay out along `x`, got one of "
+                f"{lines[0]}"
+            )
         axes = (
             _axis(scenarios, self.x or only_key(first), self.x_label),
             _axis(scenarios, self.y, self.y_label),
@@ -146,8 +152,8 @@ class DifferenceMap(Figure):
         if not telling:
             raise FigureError(
                 f"expected runs that differ in {' or '.join(self.by)}, got "
-                f"{', '.join(each[0] for each in texts)} in all; name the key that tells what "
-                "is compared as `by`"
+                f"{', '.join(each[0] or 'the same' for each in texts)} in all; name the key that "
+                "tells what is compared as `by`"
             )
         return [", ".join(values) for values in zip(*telling, strict=True)]
 

@@ -62,7 +62,7 @@ class Gram(Figure):
             if not isinstance(scenario.learning.pool, TrainingPool):
                 raise FigureError(
                     "expected a pool that trains and so has adapters, got "
-                    f"`learning.pool: {kind_of(scenario.learning.pool)}`"
+                    f"{kind_of(scenario.learning.pool)}"
                 )
 
     def draw(self, runs: Sequence[Run]) -> Drawing:

@@ -17,7 +17,8 @@ from cosim.results.figure import Drawing, Figure, FigureError
 from cosim.results.groups import Group, group
 from cosim.results.run import Run
 from cosim.results.statistics import mean_interval
-from plots import style
+from cosim.scenario.tree import Scenario
+from plots import _axes, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,10 @@ class MeasuresVsRound(Figure):
         "kept_cosine",
         "forgetting",
     )
+
+    def survey(self, scenarios: Sequence[Scenario]) -> None:
+        """Look whether there are adapters that are measured."""
+        _axes.survey_metrics(("orthogonality",), scenarios)
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw the panels, three in a row."""

@@ -68,8 +68,9 @@ class MetricVsKey(Figure):
     y_scale: _axes.Scale = "auto"
 
     def survey(self, scenarios: Sequence[Scenario]) -> None:
-        """Look whether the experiments have the keys, and the baseline."""
+        """Look whether the experiments have the keys, the baseline and the metrics."""
         self._baseline(self._along(scenarios))
+        _axes.survey_metrics(self.y, scenarios)
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw a panel for each metric."""
@@ -100,6 +101,11 @@ class MetricVsKey(Figure):
         if self.baseline is None:
             return None
         told = [line.label for line in placed.lines]
+        if len(told) == 1:
+            raise FigureError(
+                f"expected several lines for a baseline, got one; name the key that tells lines "
+                f"apart as `by`, or leave baseline {self.baseline!r} out"
+            )
         if self.baseline not in told:
             raise FigureError(no_such("line as baseline", self.baseline, told))
         return placed.lines[told.index(self.baseline)]
@@ -135,6 +141,9 @@ class MetricVsKey(Figure):
             )
         if self.baseline is None and _axes.is_log(self.y_scale, rows["mean"]):
             axes.set_yscale("log")
+        if rows["mean"].isna().all():
+            middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
+            axes.text(0.5, 0.5, "no run has it", color=style.GREY, **middle)
         name = _axes.title(metric, target)
         if self.baseline is not None:
             axes.axhline(0.0, color=style.GREY, linewidth=0.6)

@@ -10,7 +10,8 @@ import numpy as np
 from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
 from cosim.results.run import Run
-from plots import style
+from cosim.scenario.tree import Scenario
+from plots import _axes, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,10 @@ class TaskDeviceHeatmap(Figure):
     """
 
     round: int | None = None
+
+    def survey(self, scenarios: Sequence[Scenario]) -> None:
+        """Look whether there are models that are judged."""
+        _axes.survey_metrics(("own_accuracy",), scenarios)
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw devices as rows and tasks as columns."""

@@ -71,10 +71,11 @@ class Tradeoff(Figure):
     x_scale: _axes.Scale = "auto"
 
     def survey(self, scenarios: Sequence[Scenario]) -> None:
-        """Look whether the experiments have the keys."""
+        """Look whether the experiments have the keys and the metrics."""
         for key in (self.by, self.beside):
             if key is not None:
                 value_texts(scenarios, key)
+        _axes.survey_metrics((self.x, self.y), scenarios)
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw the points and the front."""

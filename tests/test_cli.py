@@ -262,7 +262,10 @@ def test_plot_of_a_figure_that_is_not_there(call, run_folder):
 def test_plot_of_a_device_that_is_not_there(call, run_folder):
     status, _, err = call("plot", run_folder, "--figure", "{kind: channel_trace, link: [0, 8]}")
     assert status == 2
-    assert "plots.0.link.1: expected a device, 0 to 7 (devices: 0 to 7), got 8" in err
+    assert err == (
+        "--figure {kind: channel_trace, link: [0, 8]}: link.1: expected a device, 0 to 7 "
+        "(devices: 0 to 7), got 8\n"
+    )
 
 
 def test_plot_draws_with_keys(call, run_folder):

@@ -336,6 +336,27 @@ def _list_family(family: str) -> None:
         typer.echo(f"  {kind:<22} {about}")
 
 
+@contextmanager
+def _naming_the_option(names: Sequence[str]) -> Iterator[None]:
+    """Say of a mistake in `--figure` that it is there, and not in a scenario's `plots`."""
+    from cosim.scenario.errors import ScenarioError  # noqa: PLC0415
+
+    def line(path: str, message: str) -> str:
+        _, *place = path.split(".", 2)
+        if not place:
+            return f"--figure {' '.join(names)}: {message}"
+        inside = "".join(f"{key}: " for key in place[1:])
+        return f"--figure {names[int(place[0])]}: {inside}{message}"
+
+    try:
+        yield
+    except ScenarioError as error:
+        if any(each.mark.key != "plots" for each in error.problems):
+            raise
+        lines = [line(each.path or "plots", each.message) for each in error.problems]
+        raise BadInputError("\n".join(lines)) from None
+
+
 def _chosen_figures(runs: Sequence["Run"], names: Sequence[str]) -> tuple["Figure", ...]:
     """Return the figures, checked against the first run's scenario as its own `plots:` would be."""
     from cosim.plugin import kinds  # noqa: PLC0415
@@ -344,10 +365,12 @@ def _chosen_figures(runs: Sequence["Run"], names: Sequence[str]) -> tuple["Figur
 
     overrides = [f"plots=[{', '.join(names)}]"] if names else []
     if runs:
-        loaded = _load(runs[0].path / SCENARIO, overrides)
+        with _naming_the_option(names):
+            loaded = _load(runs[0].path / SCENARIO, overrides)
         reason = f"the scenario of {runs[0].path} asks for none"
     else:
-        loaded = loads("plots: []", overrides)
+        with _naming_the_option(names):
+            loaded = loads("plots: []", overrides)
         reason = "there is no run whose scenario could ask for one"
     if not loaded.scenario.plots:
         raise BadInputError(

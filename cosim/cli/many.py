@@ -45,6 +45,9 @@ def sweep(
 
         plan = plan_sweep(file, overrides or (), out)
         slots = plan.slots() if jobs is None else jobs
+        if plan.num_same:
+            same = f"{counted(plan.num_same, 'run')} beside these {len(plan.runs)}"
+            typer.echo(f"left out: {same}: the same as one of them", err=True)
         if dry_run:
             _list_points(plan, slots)
             return

@@ -33,7 +33,6 @@ import numpy as np
 
 from cosim.planning.planners.base import Layout, Planner, SteadyPlanner
 from cosim.planning.view import Bools, Floats, Ints, Links, Plan, PlanView
-from cosim.wording import counted
 
 
 def settle(
@@ -69,19 +68,20 @@ def settle(
     keep = ~must & (has <= (1.0 + min_improvement) * had)
     if not (keep & differs).any():
         return planned, None
-    why = _why(has[keep & differs], had[keep & differs], min_improvement)
+    why = _why(has[keep & differs], had[keep & differs], int(differs.sum()), min_improvement)
     changes = (differs & ~keep) | (parts.differ(view, old, new) & must)
     reasons = (why, *planned.reasons) if changes.any() else (why,)
     return planner.lay(view, parts.mixed(keep), reasons), why
 
 
-def _why(has: Floats, had: Floats, min_improvement: float) -> str:
+def _why(has: Floats, had: Floats, num_changing: int, min_improvement: float) -> str:
     """Return why some parts were kept, from how good the two plans are in them."""
+    parts = "all parts" if len(has) == num_changing else f"{len(has)} of {num_changing} parts"
     better = [new / old - 1.0 for new, old in zip(has.tolist(), had.tolist(), strict=True) if old]
     most = f"{100.0 * max(better):+.3g}" if better else "+0"
     return (
-        f"kept {counted(len(has), 'part')} as before: the new plan would bring {most} % updates a "
-        f"second there at most, and {100.0 * min_improvement:+.3g} % is not enough"
+        f"kept {parts} that would change: the new plan would bring {most} % updates a second there "
+        f"at most, and more than {100.0 * min_improvement:+.3g} % are asked for"
     )
 
 

@@ -83,12 +83,15 @@ def along(scenarios: Sequence[Scenario], key: str, by: str | None = None) -> Alo
         FigureError: an experiment has no such key, all have the same there, or a line has two
             experiments at one value.
     """
+    if key == "seed":
+        raise FigureError("expected a key of the scenario, got seed: seeds are what means are over")
     trees = [leaves(scenario) for scenario in scenarios]
     values = _values(key, trees)
     under = [path for path in varied_keys(trees) if _is_under(path, key)]
     if len({value.text for value in values}) < 2:
         raise FigureError(
-            f"expected runs that differ in {key}, got {values[0].text} in all; they differ in "
+            f"expected runs that differ in {key}, got {values[0].text or 'the same'} in all; they "
+            "differ in "
             f"{', '.join(map(_dotted, varied_keys(trees))) or 'their seeds only'}"
         )
     if by is None:
@@ -120,8 +123,9 @@ def along(scenarios: Sequence[Scenario], key: str, by: str | None = None) -> Alo
                 differ = varied_keys([trees[one], trees[other]])
                 raise FigureError(
                     f"expected one experiment for {key}={values[one].text} on the line {label!r}, "
-                    f"got two, which differ in {', '.join(map(_dotted, differ))}; name that key as "
-                    "`by`, or leave some runs out"
+                    f"got two, which differ in {', '.join(map(_dotted, differ))}; "
+                    + ("name that key as `by`" if by is None else "leave `by` out")
+                    + ", or leave some runs out"
                 )
         lines.append(Line(label if len(members) > 1 else "", tuple(places)))
     paths = [path for path in trees[0] if _is_under(path, key)]

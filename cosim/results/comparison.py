@@ -14,14 +14,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
+from cosim.learning.pool.base import TrainingPool
+from cosim.learning.pool.none import NonePool
+from cosim.plugin import kind_of
 from cosim.results.groups import group
 from cosim.results.labels import labels
 from cosim.results.run import Run, RunError
 from cosim.results.statistics import mean_interval
 from cosim.results.summary import Summary, mean_accuracy, summarise
+from cosim.scenario.tree import Scenario
 from cosim.wording import no_such
 
 _TARGET_STEP = 1e-3  # a target that is told as a whole tenth of a percent
@@ -36,12 +41,26 @@ class Metric:
         title: what people call it.
         unit: of the values, for people; `%` of values that are shares.
         value: of a run's summary; NaN where there is none.
+        needs: what a scenario must ask for: models that are judged, or `record.measures` of
+            adapters that are trained.
     """
 
     name: str
     title: str
     unit: str
     value: Callable[[Summary], float]
+    needs: Literal["nothing", "judgement", "measures"] = "nothing"
+
+    def misfit(self, scenario: Scenario) -> str | None:
+        """Return why runs of a scenario will not have one; None if they may."""
+        pool = scenario.learning.pool
+        if self.needs == "judgement" and isinstance(pool, NonePool):
+            return f"expected a pool that learns, got none, for {self.name}"
+        if self.needs == "measures" and not isinstance(pool, TrainingPool):
+            return f"expected a pool that trains, got {kind_of(pool)}, for {self.name}"
+        if self.needs == "measures" and not scenario.record.measures:
+            return f"expected `record: {{measures: true}}` for {self.name}, got measures: false"
+        return None
 
 
 def _time_to_accuracy(summary: Summary) -> float:
@@ -63,18 +82,22 @@ def _lost_share(summary: Summary) -> float:
     return summary.num_lost_packets / sent if sent else math.nan
 
 
-def _measured(summary: Summary, column: str) -> float:
-    """Return the mean over devices and evaluations of what `record.measures` has; NaN without."""
-    values = summary.run.measures[column].to_numpy()
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if values.size else math.nan
+def _measured(column: str) -> Callable[[Summary], float]:
+    """Return the mean over devices and evaluations of what `record.measures` has."""
+
+    def value(summary: Summary) -> float:
+        values = summary.run.measures[column].to_numpy()
+        values = values[np.isfinite(values)]
+        return float(values.mean()) if values.size else math.nan
+
+    return value
 
 
 METRICS = (
-    Metric("own_accuracy", "own-task accuracy", "%", lambda each: each.own_accuracy.last),
-    Metric("all_accuracy", "all-task accuracy", "%", lambda each: each.all_accuracy.last),
-    Metric("time_to_accuracy_s", "time to accuracy", "s", _time_to_accuracy),
-    Metric("energy_to_accuracy_j", "energy to accuracy", "J", _energy_to_accuracy),
+    Metric("own_accuracy", "own-task accuracy", "%", lambda s: s.own_accuracy.last, "judgement"),
+    Metric("all_accuracy", "all-task accuracy", "%", lambda s: s.all_accuracy.last, "judgement"),
+    Metric("time_to_accuracy_s", "time to accuracy", "s", _time_to_accuracy, "judgement"),
+    Metric("energy_to_accuracy_j", "energy to accuracy", "J", _energy_to_accuracy, "judgement"),
     Metric("time_s", "simulated time", "s", lambda each: each.time_s),
     Metric("num_rounds", "rounds", "", lambda each: float(each.num_rounds)),
     Metric("sent_bits", "sent", "bit", lambda each: each.bits_sent),
@@ -83,13 +106,9 @@ METRICS = (
     Metric("collision_rate", "collision rate", "", lambda each: each.collision_rate),
     Metric("num_late", "late updates", "", lambda each: float(each.num_late)),
     Metric("lost_share", "packets lost", "%", _lost_share),
-    Metric("orthogonality", "overlap of A", "", lambda each: _measured(each, "orthogonality")),
-    Metric(
-        "aggregation_gap", "aggregation gap", "", lambda each: _measured(each, "aggregation_gap")
-    ),
-    Metric(
-        "covariance_term", "covariance term", "", lambda each: _measured(each, "covariance_term")
-    ),
+    Metric("orthogonality", "overlap of A", "", _measured("orthogonality"), "measures"),
+    Metric("aggregation_gap", "aggregation gap", "", _measured("aggregation_gap"), "measures"),
+    Metric("covariance_term", "covariance term", "", _measured("covariance_term"), "measures"),
     Metric("num_plans", "plans", "", lambda each: float(each.num_plans)),
     Metric("wall_s", "wall time", "s", lambda each: each.run.manifest.wall_s),
 )

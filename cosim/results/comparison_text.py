@@ -77,7 +77,7 @@ def latex(comparison: Comparison) -> str:
     parts.append(_tabular(comparison, comparison.rows, Row.estimate))
     if comparison.baseline is not None:
         others, difference = _others(comparison)
-        parts.append(f"% difference from {comparison.baseline.label}, seed by seed")
+        parts.append(f"\n% difference from {comparison.baseline.label}, seed by seed")
         parts.append(_tabular(comparison, others, difference, signed=True))
     return "\n".join(parts) + "\n"
 

@@ -58,7 +58,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         t_s=_FLOAT,
         device=_INT,  # which aggregated
         src=_INT,
-        sent_round=_INT,  # that the update belongs to
+        sent_round=_INT,  # that the update belongs to; of gossip, the sender's training
         staleness=_INT,  # by how many rounds, versions or trainings (gossip) it is older
         weight=_FLOAT,  # in the aggregation
     ),

@@ -98,7 +98,7 @@ class _Reader:
         lists: dict[Path, list[Value]] = {}
         for path, keys, values in flattened(self.document.data["sweep"].get(section, {})):
             here: Path = ("sweep", section, *keys)
-            problem = _wrong_key(path) or _wrong_values(values)
+            problem = wrong_key(path) or _wrong_values(values)
             if problem is None and section == "grid":
                 problem = _repeated(values)
             if problem is None and path in lists:
@@ -132,7 +132,8 @@ def _below(path: Path, parent: Path) -> bool:
     return len(path) > len(parent) and path[: len(parent)] == parent
 
 
-def _wrong_key(path: Path) -> str | None:
+def wrong_key(path: Path) -> str | None:
+    """Return why points cannot differ in a key; None if they can."""
     if "" in path:
         return f"expected a dotted key, such as learning.local.steps, got {dotted(path)!r}"
     reason = _NOT_SWEPT.get(str(path[0]))

@@ -74,7 +74,7 @@ def apply(
         try:
             data = _Setting(override, marks).set(Place(data, root, plugins), ())
         except _CannotSetError as error:
-            problems.append(Problem(override.mark, "", str(error)))
+            problems.append(Problem(override.mark, dotted(override.path), str(error)))
             continue
         below = [path for path in marks if path[: len(override.path)] == override.path]
         for path in below:

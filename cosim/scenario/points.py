@@ -25,6 +25,7 @@ from cosim.scenario.overrides import Override, Overrides, apply, read_overrides
 from cosim.scenario.place import Place
 from cosim.scenario.tree import Scenario, Sweep
 from cosim.scenario.where import Where
+from cosim.wording import dotted
 
 MOST_RUNS = 10_000
 
@@ -205,11 +206,16 @@ def _seeds(
         if type(start) is not int or start < 0:
             return [], []
         return [Override(("seed",), start + k, mark) for k in range(sweep.seeds)], []
+    twice = next((n for n, seed in enumerate(sweep.seeds) if seed in sweep.seeds[:n]), None)
+    if twice is not None:
+        here = ("sweep", "seeds", twice)
+        message = f"expected each seed once, got {sweep.seeds[twice]} again"
+        return [], [Problem(mark_of(document, here), dotted(here), message)]
     fixed = next((each for each in given if each.path == ("seed",)), None)
     if fixed is not None:
         message = "expected no seed beside the list sweep.seeds; write sweep.seeds=[...]"
         return [], [Problem(fixed.mark, "seed", message)]
-    return [Override(("seed",), seed, mark) for seed in dict.fromkeys(sweep.seeds)], []
+    return [Override(("seed",), seed, mark) for seed in sweep.seeds], []
 
 
 def _few(

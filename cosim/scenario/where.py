@@ -18,14 +18,16 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cosim import units
-from cosim.scenario.axes import split
+from cosim.scenario.axes import split, wrong_key
 from cosim.scenario.document import Document, Path
 from cosim.scenario.errors import Problem
 from cosim.scenario.messages import mark_of
 from cosim.scenario.place import ABSENT, Place
-from cosim.wording import dotted, show
+from cosim.wording import did_you_mean, dotted, show
 
 _CANNOT_BE = object()
+_TESTS = ("in", "not", "at_least", "at_most")
+_TOP = 4  # parts of the path of a condition's key: sweep, where, index, key
 
 
 @dataclass
@@ -77,6 +79,10 @@ class Where:
 
     def _fits_key(self, place: Place, key: str, wanted: Any, here: Path) -> bool:
         here = (*here, key)
+        wrong = wrong_key(split((key,))) if len(here) == _TOP else _wrong_test(place, key)
+        if wrong is not None:
+            self._wrong[here] = wrong
+            return False
         self._seen.add(here)
         found: Place | None = place
         for part in split((key,)):
@@ -87,12 +93,13 @@ class Where:
         return self._fits(found, wanted, here)
 
     def _tests(self) -> dict[str, Callable[[Place, Any, Path], bool]]:
-        return {
-            "in": self._in,
-            "not": lambda place, value, here: not self._fits(place, value, here),
-            "at_least": lambda place, value, here: self._order(place, value, here, 1),
-            "at_most": lambda place, value, here: self._order(place, value, here, -1),
-        }
+        tests = (
+            self._in,
+            lambda place, value, here: not self._fits(place, value, here),
+            lambda place, value, here: self._order(place, value, here, 1),
+            lambda place, value, here: self._order(place, value, here, -1),
+        )
+        return dict(zip(_TESTS, tests, strict=True))
 
     def _in(self, place: Place, wanted: Any, here: Path) -> bool:
         if not isinstance(wanted, tuple):
@@ -134,6 +141,16 @@ class Where:
         else:
             self._unread[here] = f"expected a value that this key can have, got {show(wanted)}"
         return good
+
+
+def _wrong_test(place: Place, key: str) -> str | None:
+    """Return that a mapping is of no keys, and no condition either, where the scenario has none."""
+    filled = place.filled()
+    if filled.section is not None or isinstance(place.value, Mapping | tuple):
+        return None
+    return (
+        f"expected a value, or one of {', '.join(_TESTS)}, got {key!r}{did_you_mean(key, _TESTS)}"
+    )
 
 
 def _down(place: Place, part: str | int) -> Place | None:

@@ -15,6 +15,7 @@ from cosim.sim.energy import USES, EnergyMeter
 from cosim.sim.measures import MeasureBooks
 from cosim.sim.observer import Observer, RoundRecord
 from cosim.sim.records import FlowRecord, PacketRecord
+from cosim.wording import counted
 
 BACKGROUND = "background"
 """Kind of a payload that is not of learning; it is recorded, and left out of a round's sums."""
@@ -159,7 +160,8 @@ class Books:
                 mean_gain_db=mean_gain_db,
                 predicted_delay_s=links.predicted_delay_s,
             )
-        self.log("plan", -1, f"{trigger}: {plan.num_clusters} clusters; " + "; ".join(plan.reasons))
+        clusters = counted(plan.num_clusters, "cluster")
+        self.log("plan", -1, "; ".join([f"{trigger}: {clusters}", *plan.reasons]))
         self._observer.on_plan(plan, trigger)
 
     def training(self, report: TrainingReport, start_s: float, power_w: float) -> None:

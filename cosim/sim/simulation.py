@@ -28,6 +28,7 @@ from cosim.sim.observer import Observer
 from cosim.sim.records import FlowRecord
 from cosim.sim.replan import Replanner
 from cosim.units import dbm_to_watts
+from cosim.wording import counted
 from cosim.world.world import World
 
 
@@ -257,7 +258,8 @@ class Simulation:
             return
         num = self.network.abort_where(lacks_link(plan))
         if num:
-            self.books.log("abort", -1, f"plan {plan.index}: {num} transfers without a link")
+            aborted = f"{counted(num, 'transfer')} without a link"
+            self.books.log("abort", -1, f"plan {plan.index}: {aborted}")
         if self.scenario.topology.in_flight == "migrate":
             free = set(self.alive_devices()) - self.training
             for device in self.sent_anew.send(free):

@@ -51,6 +51,7 @@ class SweepPlan:
         name: of the sweep, for people.
         folder: the sweep's own folder.
         runs: in order of points, seeds of a point together.
+        num_same: combinations beside these that come out the same as one of them.
         plots: figures of all of them.
     """
 
@@ -59,6 +60,7 @@ class SweepPlan:
     name: str
     folder: Path
     runs: tuple[PlannedRun, ...]
+    num_same: int
     plots: tuple[Figure, ...]
 
     @property
@@ -141,7 +143,15 @@ def plan_sweep(file: Path, overrides: Overrides, out_dir: Path) -> SweepPlan:
     if problems := _undrawable(loaded, tuple(firsts.values())):
         raise ScenarioError(problems)
     name = _name(scenarios, file)
-    return SweepPlan(file, out_dir, name, out_dir / sweep_name(name, runs), planned, loaded.plots)
+    return SweepPlan(
+        file=file,
+        out_dir=out_dir,
+        name=name,
+        folder=out_dir / sweep_name(name, runs),
+        runs=planned,
+        num_same=len(scenarios) - len(planned),
+        plots=loaded.plots,
+    )
 
 
 def _undrawable(loaded: LoadedSweep, experiments: Sequence[Scenario]) -> list[Problem]:

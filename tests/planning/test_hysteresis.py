@@ -61,8 +61,8 @@ def test_a_little_better_is_not_enough_and_much_better_is(planner):
     new = planner.plan(after)
     gain = updates_per_s(after, new) / updates_per_s(after, plan) - 1
     assert why == (
-        f"kept 1 part as before: the new plan would bring {100 * gain:+.3g} % updates a second "
-        "there at most, and +10 % is not enough"
+        "kept all parts that would change: the new plan would bring "
+        f"{100 * gain:+.3g} % updates a second there at most, and more than +10 % are asked for"
     )
     assert gain > 0
     # Exactly that much is not enough; a little less is.
@@ -150,7 +150,7 @@ def test_each_part_is_decided_by_itself():
     )
     assert plan.cluster.tolist() == [0, 0, 1, 1, 2, 3, 2, 3]
     assert why is not None
-    assert why.startswith("kept 1 part as before")
+    assert why.startswith("kept 1 of 2 parts that would change: ")
     assert plan.reasons[0] == why
     assert len(plan.reasons) > 1  # and why the other part is as it is
 

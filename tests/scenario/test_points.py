@@ -253,6 +253,10 @@ MISTAKES = {
     "no sweep": ("[1, 2]", "s.yaml:3:1 sweep: expected a mapping with keys such as grid, zip, "),
     "no seeds": ("{seeds: 0}", "s.yaml:3:9 sweep.seeds: expected at least 1 or a list, got 0"),
     "a seed": ("{seeds: [1, -1]}", "s.yaml:3:20 sweep.seeds.1: expected at least 0, got -1"),
+    "a seed twice": (
+        "{seeds: [1, 2, 1]}",
+        "s.yaml:3:23 sweep.seeds.2: expected each seed once, got 1 again",
+    ),
     "a seed in words": ("{seeds: many}", "s.yaml:3:9 sweep.seeds: expected "),
     "too much": (
         "{seeds: 5001, grid: {spectrum.duplex: [half, full]}}",
@@ -286,13 +290,23 @@ MISTAKES = {
         "s.yaml:3:69 sweep.where.0.spectrum.duplex.at_least: expected a number to compare with, "
         "got 'half'",
     ),
+    "where: no such test": (
+        "{grid: {transport.mtu: [1 kB]}, where: [{transport.mtu: {at_lest: 1 kB}}]}",
+        "s.yaml:3:65 sweep.where.0.transport.mtu.at_lest: expected a value, or one of in, not, "
+        "at_least, at_most, got 'at_lest'; did you mean 'at_least'?",
+    ),
+    "where: seeds": (
+        "{seeds: 3, where: [{seed: 1}]}",
+        "s.yaml:3:28 sweep.where.0.seed: expected a key that can be swept; list them under "
+        "sweep.seeds",
+    ),
     "where: no mapping": (
         "{where: [lora]}",
         "s.yaml:3:17 sweep.where.0: expected a mapping, got 'lora'",
     ),
     "a list index": (
         "{grid: {devices.3.count: [1]}}",
-        "s.yaml:3:34: expected an index of devices (0 to 0), got '3'",
+        "s.yaml:3:34 devices.3.count: expected an index of devices (0 to 0), got '3'",
     ),
 }  # fmt: skip
 

@@ -96,8 +96,10 @@ def test_what_another_process_runs_is_left_to_it(file):
 
 
 def test_points_that_come_out_the_same_are_one(file):
-    assert len(plan(file, "spectrum.bandwidth=2 MHz").runs) == 2
-    assert len(plan(file, "sweep.grid={spectrum.bandwidth: [1 MHz, 0.001 GHz]}").runs) == 2
+    for same in ("spectrum.bandwidth=2 MHz", "sweep.grid={spectrum.bandwidth: [1 MHz, 0.001 GHz]}"):
+        found = plan(file, same)
+        assert len(found.runs) == found.num_same == 2
+    assert plan(file).num_same == 0
 
 
 def test_runs_at_a_time_fill_the_cores(file, monkeypatch):
@@ -168,7 +170,15 @@ FIGURES = {
     ),
     "no adapters": (
         "gram",
-        "sweep.plots.0: expected a pool that trains and so has adapters, got `learning.pool: none`",
+        "sweep.plots.0: expected a pool that trains and so has adapters, got none",
+    ),
+    "no accuracy": (
+        "{kind: difference_map, x: spectrum.bandwidth, by: [spectrum.bandwidth]}",
+        "sweep.plots.0: expected a pool that learns, got none, for own_accuracy",
+    ),
+    "nothing but seeds": (
+        "{kind: metric_vs_key, x: seed}",
+        "sweep.plots.0: expected a key of the scenario, got seed: seeds are what means are over",
     ),
     "no measures": (
         "measures_vs_round",
@@ -194,5 +204,7 @@ def test_figures_that_cannot_be_drawn_are_told_before_the_first_run(file, form):
 def test_figures_that_can_be_drawn_pass(file):
     metrics = "{kind: metric_vs_key, y: [time_s, sent_bits], baseline: null}"
     tradeoff = "{kind: tradeoff, by: spectrum.bandwidth}"
-    found = plan(file, f"sweep.plots=[{metrics}, {tradeoff}, channel_trace]")
-    assert len(found.plots) == 3
+    figures = f"sweep.plots=[{metrics}, {tradeoff}, channel_trace]"
+    assert len(plan(file, figures, "learning.pool=surrogate").plots) == 3
+    with pytest.raises(ScenarioError, match="expected a pool that learns, got none"):
+        plan(file, figures)

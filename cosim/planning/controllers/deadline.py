@@ -93,20 +93,22 @@ class Deadline(Controller):
         self, view: ControlView, computing: Floats, sending: Floats, delay_s: Floats
     ) -> Iterator[str]:
         density = np.minimum(computing, sending)
-        for each, limit in ((computing, "max_compute"), (sending, "max_delay")):
-            bounded = (each == density) & (each < self.max_density)
-            if bounded.any():
-                yield f"{limit} bounds the density of {_named(bounded)}"
+        over_compute, over_delay = np.zeros((2, *density.shape), dtype=np.bool_)
         if self.max_compute_s is not None:
             grows_s = view.compute_s - view.least_compute_s
-            late = view.least_compute_s + density * grows_s > self.max_compute_s * _ROUNDING
-            if late.any():
-                yield f"over max_compute even at the least density: {_named(late)}"
+            takes_s = view.least_compute_s + density * grows_s
+            over_compute = takes_s > self.max_compute_s * _ROUNDING
         if self.max_delay_s is not None:
-            late = np.zeros(density.shape, dtype=np.bool_)
-            late[view.links.src[delay_s > self.max_delay_s * _ROUNDING]] = True
-            if late.any():
-                yield f"over max_delay even at the least density: {_named(late)}"
+            over_delay[view.links.src[delay_s > self.max_delay_s * _ROUNDING]] = True
+        for most, over, limit in (
+            (computing, over_compute, "max_compute"),
+            (sending, over_delay, "max_delay"),
+        ):
+            bounded = (most == density) & (most < self.max_density) & ~over
+            if bounded.any():
+                yield f"{limit} bounds the density of {_named(bounded)}"
+            if over.any():
+                yield f"over {limit} even at the least density: {_named(over)}"
 
 
 def _named(which: Bools) -> str:

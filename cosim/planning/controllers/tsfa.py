@@ -60,8 +60,8 @@ class Tsfa(LyapunovController):
             density=density,
             weight=as_weight(round_time.shares(at)[0]),
             reasons=(
-                f"rank {rank} at density {density:.4g} has the least bound, {bound:.4g} (of "
-                f"{others}); at the mean channel a round takes {round_time.s(at)[0]:.4g} s",
+                f"rank {rank} at density {density:.4g} has the least bound, {bound:.4g} (by "
+                f"rank, {others}); at the mean channel a round takes {round_time.s(at)[0]:.4g} s",
             ),
         )
 
