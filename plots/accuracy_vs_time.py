@@ -1,13 +1,15 @@
-"""Accuracy against simulated time: own tasks and all tasks, averaged over devices and seeds.
+"""Accuracy against simulated time or rounds: own and all tasks, means over devices and seeds.
 
 With several seeds of one experiment the band is Student's 95 % t-interval over seeds. Seeds are
-evaluated at different times, so their curves are joined by straight lines and averaged where all
-of them have values.
+evaluated at different times, so their curves over time are joined by straight lines and averaged
+where all of them have values; those over rounds are averaged at the rounds that all have.
+
+    cosim plot RUNS... --figure '{kind: accuracy_vs_time, over: rounds}'
 """
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -24,14 +26,24 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-POINTS = 60  # of an averaged curve
+Over = Literal["time", "rounds"]
+
+POINTS = 60  # of a curve over time that is averaged
 MARKS = 8  # markers on it
+COLUMN: dict[Over, str] = {"time": "t_s", "rounds": "round"}
+TITLE: dict[Over, str] = {"time": "Simulated time (s)", "rounds": "Rounds"}
 
 
 class AccuracyVsTime(Figure):
-    """Mean accuracy against simulated time, one line per experiment."""
+    """Mean accuracy against simulated time, one line per experiment.
+
+    Attributes:
+        over: the horizontal axis; rounds, where time is not what is asked about.
+    """
 
     compares = True
+
+    over: Over = "time"
 
     def survey(self, scenarios: Sequence[Scenario]) -> None:
         """Look whether there are models that are judged."""
@@ -39,88 +51,78 @@ class AccuracyVsTime(Figure):
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw own tasks (left) and all tasks (right)."""
+        import pandas as pd  # noqa: PLC0415
+
         groups = group(runs)
         curves = [
-            _curve(each, own).assign(experiment=each.label, tasks="own" if own else "all")
+            _curve(each, own, self.over).assign(
+                experiment=each.label, tasks="own" if own else "all"
+            )
             for own in (True, False)
             for each in groups
         ]
-        for each in groups:
-            if len(each.runs) == 1:
-                print(
-                    f"accuracy_vs_time: {each.label}: one seed, so no interval; "
-                    "run several seeds for a confidence band",
-                    file=sys.stderr,
-                )
+        x = COLUMN[self.over]
+        table = pd.concat(curves, ignore_index=True)
+        table = table[["experiment", "tasks", x, "accuracy", "half_width", "num_seeds"]]
+        single = [each.label for each in groups if len(each.runs) == 1]
+        _axes.warn_of_single("accuracy_vs_time", single)
         with style.page(style.PAGE_IN if len(groups) > 1 else style.COLUMN_IN, 2.3) as page:
             if len(groups) == 1:
                 axes = page.subplots()
-                for index, (curve, label) in enumerate(
-                    zip(curves, ("own task", "all tasks"), strict=True)
-                ):
-                    _plot(axes, curve, label, index)
+                for index, label in enumerate(("own task", "all tasks")):
+                    _plot(axes, curves[index], x, label, index)
                 axes.set_ylabel("Mean accuracy (%)")
                 panels = [axes]
             else:
                 panels = list(page.subplots(1, 2, sharey=True))
                 for index, curve in enumerate(curves):
                     panel, experiment = divmod(index, len(groups))
-                    _plot(panels[panel], curve, groups[experiment].label, experiment)
+                    _plot(panels[panel], curve, x, groups[experiment].label, experiment)
                 panels[0].set_ylabel("Mean accuracy, own task (%)")
                 panels[1].set_ylabel("Mean accuracy, all tasks (%)")
             for axes in panels:
-                axes.set_xlabel("Simulated time (s)")
+                axes.set_xlabel(TITLE[self.over])
                 axes.grid(visible=True)
                 axes.margins(x=0.02)
-            lines = panels[0].get_legend_handles_labels()[0]
-            if len(panels) == 1:
-                style.legend_above(panels[0], lines, columns=2)
-            else:
-                columns = min(len(lines), 3)
-                page.legend(handles=lines, loc="outside upper center", ncols=columns)
-            return Drawing(page, _table(curves))
+            note = _axes.interval_note(table["num_seeds"])
+            _axes.legend_over(page, *panels[0].get_legend_handles_labels(), note)
+            return Drawing(page, table)
 
 
-def _curve(of: Group, own: bool) -> "pd.DataFrame":
-    """Return t_s, accuracy, half_width and num_seeds; at the evaluations if there is one seed."""
+def _curve(of: Group, own: bool, over: Over) -> "pd.DataFrame":
+    """Return t_s or round, accuracy, half_width and num_seeds."""
     import pandas as pd  # noqa: PLC0415
 
     curves = [mean_accuracy(run, own) for run in of.runs]
     for run, curve in zip(of.runs, curves, strict=True):
         if curve.empty:
             raise FigureError(f"run {run.path} has no evaluations; give it a learning pool")
+    column = COLUMN[over]
+    curves = [curve.drop_duplicates(column, keep="last") for curve in curves]
     if len(curves) == 1:
-        only = curves[0]
-        return only[["t_s", "accuracy"]].assign(half_width=np.nan, num_seeds=1)
-    first = max(curve["t_s"].iloc[0] for curve in curves)
-    last = min(curve["t_s"].iloc[-1] for curve in curves)
-    if last < first:
-        raise FigureError(f"{of.label}: no instant lies between evaluations of all seeds")
-    t_s = np.linspace(first, last, POINTS)
-    samples = [np.interp(t_s, curve["t_s"], curve["accuracy"]) for curve in curves]
-    mean, half = mean_interval(samples)
-    return pd.DataFrame(
-        {"t_s": t_s, "accuracy": mean, "half_width": half, "num_seeds": len(curves)}
-    )
+        return curves[0][[column, "accuracy"]].assign(half_width=np.nan, num_seeds=1)
+    if over == "time":
+        first = max(curve["t_s"].iloc[0] for curve in curves)
+        last = min(curve["t_s"].iloc[-1] for curve in curves)
+        x = np.linspace(first, last, POINTS) if last >= first else np.empty(0)
+    else:
+        x = np.array(sorted(set.intersection(*(set(curve["round"]) for curve in curves))))
+    if not x.size:
+        raise FigureError(
+            f"{of.label}: no {over.removesuffix('s')} lies between evaluations of all seeds"
+        )
+    mean, half = mean_interval([np.interp(x, curve[column], curve["accuracy"]) for curve in curves])
+    return pd.DataFrame({column: x, "accuracy": mean, "half_width": half, "num_seeds": len(curves)})
 
 
-def _plot(axes: "Axes", curve: "pd.DataFrame", label: str, index: int) -> None:
+def _plot(axes: "Axes", curve: "pd.DataFrame", x: str, label: str, index: int) -> None:
     looks = style.line(index)
-    num_seeds = int(curve["num_seeds"].iloc[0])
-    if num_seeds > 1:
+    if int(curve["num_seeds"].iloc[0]) > 1:
         low = 100.0 * (curve["accuracy"] - curve["half_width"])
         high = 100.0 * (curve["accuracy"] + curve["half_width"])
-        axes.fill_between(curve["t_s"], low, high, color=looks["color"], alpha=0.2, linewidth=0)
-        label = f"{label} ({num_seeds} seeds, 95 %)"
+        axes.fill_between(curve[x], low, high, color=looks["color"], alpha=0.2, linewidth=0)
     every = max(len(curve) // MARKS, 1)
-    axes.plot(curve["t_s"], 100.0 * curve["accuracy"], label=label, markevery=every, **looks)
-
-
-def _table(curves: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
-    import pandas as pd  # noqa: PLC0415
-
-    columns = ["experiment", "tasks", "t_s", "accuracy", "half_width", "num_seeds"]
-    return pd.concat(curves, ignore_index=True)[columns]
+    axes.plot(curve[x], 100.0 * curve["accuracy"], label=label, markevery=every, **looks)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,16 @@ def test_accuracy_of_seeds_is_their_mean_with_an_interval(seeds, capsys):
     assert len(bands) == 4  # two experiments, own and all tasks
 
 
+def test_accuracy_over_rounds_is_the_mean_at_each(seeds):
+    data = drawn("accuracy_vs_time", seeds, over="rounds").data
+    curve = data[(data["experiment"] == "range=500 m") & (data["tasks"] == "all")]
+    three = [run.evaluations.groupby("round")["accuracy"].mean() for run in seeds[:3]]
+    assert set(curve["round"]) == set.intersection(*(set(means.index) for means in three))
+    for _, row in curve.iterrows():
+        expected = mean_interval([means[row["round"]] for means in three])
+        np.testing.assert_allclose([row["accuracy"], row["half_width"]], expected, rtol=1e-12)
+
+
 def test_delays_are_an_empirical_distribution(run):
     data = drawn("delay_cdf", [run], by="kind").data
     for kind, flows in run.flows.groupby("kind"):
