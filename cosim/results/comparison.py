@@ -22,7 +22,6 @@ from cosim.learning.pool.base import TrainingPool
 from cosim.learning.pool.none import NonePool
 from cosim.plugin import kind_of
 from cosim.results.groups import group
-from cosim.results.labels import labels
 from cosim.results.run import Run, RunError
 from cosim.results.statistics import mean_interval
 from cosim.results.summary import Summary, mean_accuracy, summarise
@@ -216,7 +215,7 @@ def compare(
         raise RunError("expected at least one finished run, got none")
     wanted = _wanted(metrics)
     groups = group(runs)
-    told = labels([each.runs[0].scenario for each in groups])
+    told = [each.label for each in groups]
     if baseline is not None and baseline not in told:
         raise RunError(no_such("label of a row", baseline, told))
     common = _common_target(runs) if target is None else target

@@ -28,5 +28,7 @@ def group(runs: Sequence[Run]) -> tuple[Group, ...]:
         if run.seed not in {member.seed for member in members}:
             members.append(run)
     ordered = [tuple(sorted(members, key=lambda run: run.seed)) for members in groups.values()]
-    told = labels([members[0].scenario for members in ordered])
+    told = [members[0].label for members in ordered]
+    if not all(told) or len(set(told)) < len(told):
+        told = labels([members[0].scenario for members in ordered])
     return tuple(Group(label, members) for label, members in zip(told, ordered, strict=True))

@@ -30,13 +30,16 @@ class Run:
 
     Args:
         path: the folder, `<name>-<hash>-s<seed>`.
+        label: what tells its experiment from the others of the sweep that it is opened as a part
+            of; empty of a run by itself.
 
     Raises:
         RunError: the folder is not that of a run.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, label: str = "") -> None:
         self.path = Path(path)
+        self.label = label
         try:
             self._manifest = Manifest.read(self.path)
         except OSError:

@@ -120,13 +120,16 @@ def open_runs(paths: Sequence[Path]) -> OpenedRuns:
     """
     runs: dict[Path, Run] = {}
     notes: dict[str, None] = {}
+    # One sweep's runs keep the labels that it was listed with, also while some are missing.
+    alone = len(paths) == 1 and is_sweep(paths[0])
+    labels = {run.folder: run.label for run in read_sweep(paths[0]).runs} if alone else {}
     for path in paths:
         members = _members(path)
         for folder in members if members is not None else [path]:
             if members is not None and not (folder / MANIFEST).is_file():
                 notes[f"left out: {folder}: not there"] = None
                 continue
-            run = Run(folder)
+            run = Run(folder, labels.get(folder.name, ""))
             is_finished = run.manifest.outcome == "finished"
             if members is None or is_finished:
                 runs.setdefault(folder.resolve(), run)

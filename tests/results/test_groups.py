@@ -4,6 +4,7 @@ from synthetic import scenario
 from cosim.results.groups import group
 from cosim.results.run import Run
 from cosim.results.run_folder import RunFolder
+from cosim.results.sweep_folder import SweptRun, open_runs, write_sweep
 
 
 @pytest.fixture
@@ -46,3 +47,20 @@ def test_a_kind_that_differs_is_told_by_its_name(open_run):
 def test_what_differs_in_a_list_of_groups_is_found(open_run):
     runs = [open_run(devices=({"count": count},)) for count in (4, 16)]
     assert labels(runs) == ["count=4", "count=16"]
+
+
+def test_runs_of_one_sweep_keep_the_labels_that_it_lists(tmp_path):
+    folders = [
+        RunFolder.create(tmp_path, scenario(devices=({"count": count},))) for count in (4, 8)
+    ]
+    swept = [SweptRun(each.path.name, 1, f"the {n}th") for n, each in enumerate(folders)]
+    write_sweep(tmp_path / "sweep", "sweep", "", swept, ())
+    assert open_runs([tmp_path / "sweep"]).runs == ()
+    for each in folders:
+        with each:
+            pass
+    first, second = open_runs([tmp_path / "sweep"]).runs
+    assert labels([first, second]) == ["the 0th", "the 1th"]
+    assert labels([second]) == ["the 1th"], "also while the other is missing"
+    both = open_runs([tmp_path / "sweep", first.path]).runs
+    assert labels(both) == ["count=4", "count=8"]

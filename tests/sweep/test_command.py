@@ -71,7 +71,7 @@ def test_a_failing_point_is_reported_and_the_rest_goes_on(lab):
     assert "do=die, seed 2: failed after" in done.stderr
     assert "6 runs: 0 done before, 2 finished, 4 failed\n" in done.stdout
     assert "without the 4 missing:\n" in done.stdout
-    assert "lab      2 " in done.stdout, "a table of those that are there"
+    assert "do=nothing      2 " in done.stdout, "a table of those that are there, labels as listed"
     assert done.stderr.splitlines()[-1] == (
         "cosim: 4 of 6 runs are missing; the same command tries them again and leaves the others "
         "as they are"
