@@ -92,8 +92,8 @@ def unit_of_key(dimension: Dimension | None, numbers: Iterable[float]) -> Unit:
 
 
 def name_of_key(key: str) -> str:
-    """Return what an axis along a key is called."""
-    last = key.rpartition(".")[2]
+    """Return what an axis along a key is called: `learning.method.kind` is a method."""
+    last = key.removesuffix(".kind").rpartition(".")[2]
     words = last.replace("_", " ")
     return _NAMES.get(last, words[:1].upper() + words[1:])
 

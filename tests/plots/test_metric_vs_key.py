@@ -96,3 +96,9 @@ def test_one_seed_has_no_interval_and_says_so(swept, capsys):
 def test_what_no_run_has_is_a_message(swept):
     with pytest.raises(FigureError, match="no run has time_to_accuracy_s"):
         drawn("metric_vs_key", swept, x="spectrum.bandwidth", y=("time_to_accuracy_s",), target=1.0)
+
+
+@pytest.mark.parametrize("key", ["learning.method", "learning.method.kind"])
+def test_an_axis_of_kinds_is_called_by_what_they_are_kinds_of(swept, key):
+    drawing = drawn("metric_vs_key", swept, x=key, by="spectrum.bandwidth")
+    assert drawing.canvas.axes[0].get_xlabel() == "Method"
