@@ -139,7 +139,7 @@ def test_tsfa_chooses_the_rank_and_says_why(run_network):
     events = run.table("events")
     (chosen, *rounds) = events[events["kind"] == "control"]["detail"]
     rank = int(chosen.removeprefix("rank ").partition(" ")[0])
-    assert f"{rank}: " in chosen.partition("(of ")[2]
+    assert f"{rank}: " in chosen.partition("(by rank, ")[2]
     assert len(rounds) == 3
     # The scenario's 80 kbit are of its method's rank, 8, at density 0.1.
     sent = updates(run)
