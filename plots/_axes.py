@@ -8,6 +8,8 @@ from itertools import pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
+from cosim.learning.pool.base import TrainingPool
+from cosim.plugin import kind_of
 from cosim.results.comparison import METRICS, TO_ACCURACY, Metric
 from cosim.results.figure import FigureError
 from cosim.scenario.tree import Scenario
@@ -69,6 +71,20 @@ def survey_metrics(names: Iterable[str], scenarios: Sequence[Scenario]) -> None:
         misfits = [metric(name).misfit(scenario) for scenario in scenarios]
         if misfits and misfits[0] is not None and None not in misfits:
             raise FigureError(misfits[0])
+
+
+def survey_pools(scenarios: Iterable[Scenario], what: str, hint: str = "") -> None:
+    """Look whether runs of some experiments will have something that training makes.
+
+    Raises:
+        FigureError: the pool of one does not train.
+    """
+    for scenario in scenarios:
+        pool = scenario.learning.pool
+        if not isinstance(pool, TrainingPool):
+            raise FigureError(
+                f"expected a pool that trains and so has {what}, got {kind_of(pool)}{hint}"
+            )
 
 
 def title(of: Metric, target: float = math.nan) -> str:

@@ -56,12 +56,7 @@ class CollisionVsDevices(Figure):
 
     def survey(self, scenarios: Sequence[Scenario]) -> None:
         """Look whether the experiments have masks."""
-        for scenario in scenarios:
-            if not isinstance(scenario.learning.pool, TrainingPool):
-                raise FigureError(
-                    "expected a pool that trains and so has masks, got "
-                    f"{kind_of(scenario.learning.pool)}, where the rate is the closed form itself"
-                )
+        _axes.survey_pools(scenarios, "masks", ", where the rate is the closed form itself")
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw the lines, and the points on or off them."""

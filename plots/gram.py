@@ -18,8 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cosim.learning.pool.base import TrainingPool
-from cosim.plugin import kind_of
 from cosim.results.comparison import estimate
 from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
@@ -58,12 +56,7 @@ class Gram(Figure):
                 f"expected at most {MOST_EXPERIMENTS} experiments side by side, "
                 f"got {len(scenarios)}"
             )
-        for scenario in scenarios:
-            if not isinstance(scenario.learning.pool, TrainingPool):
-                raise FigureError(
-                    "expected a pool that trains and so has adapters, got "
-                    f"{kind_of(scenario.learning.pool)}"
-                )
+        _axes.survey_pools(scenarios, "adapters")
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
         """Draw the maps, A above B."""

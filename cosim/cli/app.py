@@ -364,14 +364,13 @@ def _chosen_figures(runs: Sequence["Run"], names: Sequence[str]) -> tuple["Figur
     from cosim.scenario.load import loads  # noqa: PLC0415
 
     overrides = [f"plots=[{', '.join(names)}]"] if names else []
-    if runs:
-        with _naming_the_option(names):
+    with _naming_the_option(names):
+        if runs:
             loaded = _load(runs[0].path / SCENARIO, overrides)
-        reason = f"the scenario of {runs[0].path} asks for none"
-    else:
-        with _naming_the_option(names):
+            reason = f"the scenario of {runs[0].path} asks for none"
+        else:
             loaded = loads("plots: []", overrides)
-        reason = "there is no run whose scenario could ask for one"
+            reason = "there is no run whose scenario could ask for one"
     if not loaded.scenario.plots:
         raise BadInputError(
             f"expected a figure, because {reason}; "

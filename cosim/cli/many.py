@@ -169,22 +169,22 @@ def _say_results(plan: "SweepPlan", missing: int, quiet: bool) -> None:
     from cosim.results.sweep_folder import open_runs  # noqa: PLC0415
 
     runs = open_runs([plan.folder]).runs
-    comparison: Comparison = compare_runs(runs)
-    if not quiet:
-        without = f"without the {missing} missing:\n" if missing else ""
-        typer.echo(f"\n{without}{text(comparison, _width())}\n")
-    for drawn in draw_figures(plan.plots, runs, plan.folder / "figures"):
+    figures = draw_figures(plan.plots, runs, plan.folder / "figures")
+    for drawn in figures:
         if drawn.problem:
             typer.echo(f"{drawn.figure}: {drawn.problem}", err=True)
-        if not quiet:
-            for path in drawn.paths:
-                typer.echo(path)
-    if not quiet:
-        folder = shlex.quote(str(plan.folder))
-        typer.echo(f"differences with: cosim compare {folder} --baseline LABEL")
-        figure = "delay_cdf" if math.isnan(comparison.target) else "accuracy_vs_time"
-        again = "" if plan.plots else f" --figure {figure}"
-        typer.echo(f"figures with: cosim plot {folder}{again}")
+    if quiet:
+        return
+    comparison: Comparison = compare_runs(runs)
+    without = f"without the {missing} missing:\n" if missing else ""
+    typer.echo(f"\n{without}{text(comparison, _width())}\n")
+    for path in (path for drawn in figures for path in drawn.paths):
+        typer.echo(path)
+    folder = shlex.quote(str(plan.folder))
+    typer.echo(f"differences with: cosim compare {folder} --baseline LABEL")
+    figure = "delay_cdf" if math.isnan(comparison.target) else "accuracy_vs_time"
+    again = "" if plan.plots else f" --figure {figure}"
+    typer.echo(f"figures with: cosim plot {folder}{again}")
 
 
 def _width() -> int:

@@ -219,9 +219,7 @@ def compare(
     if baseline is not None and baseline not in told:
         raise RunError(no_such("label of a row", baseline, told))
     common = _common_target(runs) if target is None else target
-    rows = tuple(
-        _row(label, each.runs, wanted, common) for label, each in zip(told, groups, strict=True)
-    )
+    rows = tuple(_row(each.label, each.runs, wanted, common) for each in groups)
     there = tuple(metric for metric in wanted if metrics or _is_there(metric, rows))
     chosen = None if baseline is None else rows[told.index(baseline)]
     return Comparison(rows, there, common, target is None, chosen)

@@ -74,15 +74,12 @@ def draw(figure: Figure, runs: Sequence[Run]) -> Drawing:
         raise FigureError("expected at least one run folder, got none")
     if len(runs) > 1 and not figure.compares:
         raise FigureError(f"{_name(type(figure))} draws one run, got {len(runs)}")
-    for run in runs:
-        if figure.needs_packets and run.packets.empty:
-            was_asked_for = run.scenario.record.packets
-            remedy = "nothing was sent" if was_asked_for else "set `record.packets: true`"
-            raise FigureError(f"run {run.path} recorded no packets; {remedy}")
-        if figure.needs_measures and run.measures.empty:
-            was_asked_for = run.scenario.record.measures
-            remedy = "nothing was trained" if was_asked_for else "set `record.measures: true`"
-            raise FigureError(f"run {run.path} recorded no measures; {remedy}")
+    for rows, reason in (("packets", "nothing was sent"), ("measures", "nothing was trained")):
+        for run in runs if getattr(figure, f"needs_{rows}") else ():
+            if getattr(run, rows).empty:
+                was_asked_for = getattr(run.scenario.record, rows)
+                remedy = reason if was_asked_for else f"set `record.{rows}: true`"
+                raise FigureError(f"run {run.path} recorded no {rows}; {remedy}")
     return figure.draw(runs)
 
 

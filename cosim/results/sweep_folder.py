@@ -120,16 +120,14 @@ def open_runs(paths: Sequence[Path]) -> OpenedRuns:
     """
     runs: dict[Path, Run] = {}
     notes: dict[str, None] = {}
-    # One sweep's runs keep the labels that it was listed with, also while some are missing.
-    alone = len(paths) == 1 and is_sweep(paths[0])
-    labels = {run.folder: run.label for run in read_sweep(paths[0]).runs} if alone else {}
     for path in paths:
         members = _members(path)
-        for folder in members if members is not None else [path]:
+        for folder, label in (members if members is not None else {path: ""}).items():
             if members is not None and not (folder / MANIFEST).is_file():
                 notes[f"left out: {folder}: not there"] = None
                 continue
-            run = Run(folder, labels.get(folder.name, ""))
+            # One sweep's runs keep the labels that it lists, also while some are missing.
+            run = Run(folder, label if len(paths) == 1 else "")
             is_finished = run.manifest.outcome == "finished"
             if members is None or is_finished:
                 runs.setdefault(folder.resolve(), run)
@@ -139,11 +137,13 @@ def open_runs(paths: Sequence[Path]) -> OpenedRuns:
     return OpenedRuns(tuple(runs.values()), tuple(notes))
 
 
-def _members(path: Path) -> list[Path] | None:
-    """Return the run folders that a path stands for; None if it is one, or nothing."""
+def _members(path: Path) -> dict[Path, str] | None:
+    """Return the run folders that a path stands for, each with the label that a sweep gives it.
+
+    None if the path is one, or nothing.
+    """
     if is_sweep(path):
-        return [path.parent / run.folder for run in read_sweep(path).runs]
+        return {path.parent / run.folder: run.label for run in read_sweep(path).runs}
     if (path / MANIFEST).is_file():
         return None
-    inside = sorted(found.parent for found in path.glob(f"*/{MANIFEST}"))
-    return inside or None
+    return {found.parent: "" for found in sorted(path.glob(f"*/{MANIFEST}"))} or None

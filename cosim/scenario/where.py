@@ -11,7 +11,7 @@ Points are looked at as they are written, before they are validated, so that `wh
 combinations that make no sense.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,6 @@ from cosim.scenario.place import ABSENT, Place
 from cosim.wording import did_you_mean, dotted, show
 
 _CANNOT_BE = object()
-_TESTS = ("in", "not", "at_least", "at_most")
 _TOP = 4  # parts of the path of a condition's key: sweep, where, index, key
 
 
@@ -79,7 +78,10 @@ class Where:
 
     def _fits_key(self, place: Place, key: str, wanted: Any, here: Path) -> bool:
         here = (*here, key)
-        wrong = wrong_key(split((key,))) if len(here) == _TOP else _wrong_test(place, key)
+        if len(here) == _TOP:
+            wrong = wrong_key(split((key,)))
+        else:
+            wrong = _wrong_test(place, key, self._tests().keys())
         if wrong is not None:
             self._wrong[here] = wrong
             return False
@@ -93,13 +95,12 @@ class Where:
         return self._fits(found, wanted, here)
 
     def _tests(self) -> dict[str, Callable[[Place, Any, Path], bool]]:
-        tests = (
-            self._in,
-            lambda place, value, here: not self._fits(place, value, here),
-            lambda place, value, here: self._order(place, value, here, 1),
-            lambda place, value, here: self._order(place, value, here, -1),
-        )
-        return dict(zip(_TESTS, tests, strict=True))
+        return {
+            "in": self._in,
+            "not": lambda place, value, here: not self._fits(place, value, here),
+            "at_least": lambda place, value, here: self._order(place, value, here, 1),
+            "at_most": lambda place, value, here: self._order(place, value, here, -1),
+        }
 
     def _in(self, place: Place, wanted: Any, here: Path) -> bool:
         if not isinstance(wanted, tuple):
@@ -143,14 +144,12 @@ class Where:
         return good
 
 
-def _wrong_test(place: Place, key: str) -> str | None:
+def _wrong_test(place: Place, key: str, tests: Collection[str]) -> str | None:
     """Return that a mapping is of no keys, and no condition either, where the scenario has none."""
     filled = place.filled()
     if filled.section is not None or isinstance(place.value, Mapping | tuple):
         return None
-    return (
-        f"expected a value, or one of {', '.join(_TESTS)}, got {key!r}{did_you_mean(key, _TESTS)}"
-    )
+    return f"expected a value, or one of {', '.join(tests)}, got {key!r}{did_you_mean(key, tests)}"
 
 
 def _down(place: Place, part: str | int) -> Place | None:

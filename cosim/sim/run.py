@@ -155,8 +155,6 @@ def _build(
         choose_rank=rank_chooser(scenario, world, tell),
     )
     learner = scenario.learning.pool.learner(setting)
-    if scenario.num_devices > 1:  # tables of the channel models, which the first question makes
-        world.gain(0, 1, 0.0)
     if profile is None:
         return Simulation(scenario, world, learner, recorder, observer, check=check)
     sim = Simulation(

@@ -4,9 +4,8 @@
 
 Each scenario is run three times with wall time taken by part, as `--profile` shows it; the models
 are judged once, at the end, on one example a task, so that learning is training and merging.
-Overhead is everything else over learning, but for set-up (loading model and data, building the
-channel's tables), which is shown beside it: the ratio is of parts of one run, and so holds on a
-busy machine too. Medians.
+Overhead is everything else over learning, but for set-up (loading model and data), which is shown
+beside it: the ratio is of parts of one run, and so holds on a busy machine too. Medians.
 """
 
 import statistics
