@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from cosim.collision import collision_rate
 from cosim.learning.pool.base import TrainingPool
-from cosim.planning.collision import collision_rate
 from cosim.plugin import kind_of
 from cosim.results.comparison import estimate
 from cosim.results.draw import main

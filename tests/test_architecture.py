@@ -30,6 +30,7 @@ FLOORS = {
     "cosim.radio": 2,
     "cosim.world": 1,
     "cosim.boundary": 0,
+    "cosim.collision": 0,
     "cosim.limits": 0,
     "cosim.units": 0,
     "cosim.rng": 0,

@@ -6,7 +6,7 @@ of given clusters, whose devices may have moved since.
 
 import numpy as np
 
-from cosim.planning.collision import TOLERANCE, collision_rates
+from cosim.collision import TOLERANCE, collision_rates
 from cosim.planning.constraints import Constraints
 from cosim.planning.view import Bools, Ints, PlanView
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cosim.planning import collision
+from cosim import collision
 from cosim.planning.constraints import Constraints
 from cosim.planning.loads import Loads
 from cosim.planning.neighbours import Rows

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from cosim.planning.collision import collision_rates
+from cosim.collision import collision_rates
 from cosim.planning.view import Bools, Floats, Ints, Links, Plan, PlanView
 from cosim.radio import budget
 

@@ -4,11 +4,12 @@ Every key of `grid` is an axis of its own; all keys of `zip` together are one, w
 value of each list.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cosim.scenario.document import Document, Path
+from cosim.scenario.document import Document, Path, has
 from cosim.scenario.errors import Mark, Problem
 from cosim.scenario.messages import mark_of
 from cosim.scenario.overrides import Override
@@ -42,6 +43,11 @@ class Value:
         """Key and value in a line."""
         return f"{dotted(self.override.path)}={_flow(self.override.value)}"
 
+    def says(self, path: Path) -> bool:
+        """Return whether the value has something at a path from it; a name alone is a kind."""
+        value = self.override.value
+        return path == ("kind",) if isinstance(value, str) else has(value, path)
+
 
 Step = tuple[Value, ...]
 Axis = tuple[Step, ...]
@@ -54,6 +60,7 @@ def axes(document: Document) -> tuple[list[Axis], list[Problem]]:
     in_step = reader.lists("zip")
     for path in grid.keys() & in_step.keys():
         reader.refuse(("sweep", "zip", dotted(path)), "expected a key of grid or of zip, got both")
+    reader.refuse_overruled(grid | in_step)
     lengths = {len(values) for values in in_step.values()}
     if len(lengths) > 1:
         told = ", ".join(f"{dotted(path)} has {len(each)}" for path, each in in_step.items())
@@ -110,6 +117,21 @@ class _Reader:
                 self.value(path, (*here, index), item) for index, item in enumerate(values)
             ]
         return lists
+
+    def refuse_overruled(self, lists: Mapping[Path, Sequence[Value]]) -> None:
+        """Note values that say a key which has a list of its own, and so would not count."""
+        for outer, inner in itertools.permutations(lists, 2):
+            if not _below(inner, outer):
+                continue
+            rest = inner[len(outer) :]
+            for value in lists[outer]:
+                if value.says(rest):
+                    message = (
+                        f"expected {dotted(inner)} here or in a list of its own, got both; "
+                        "remove one"
+                    )
+                    mark = value.marks.get(rest, value.override.mark)
+                    self.problems.append(Problem(mark, dotted(inner), message))
 
     def value(self, path: Path, here: Path, item: Any) -> Value:
         marks = self.document.marks

@@ -216,11 +216,16 @@ class Books:
             weight=np.array(weights, dtype=np.float64),
         )
 
-    def positions(self, devices: NDArray[np.int64], positions_m: NDArray[np.float64]) -> None:
-        """Record where devices are, [n] and [n, 2]."""
+    def positions(
+        self,
+        at_s: NDArray[np.float64],
+        devices: NDArray[np.int64],
+        positions_m: NDArray[np.float64],
+    ) -> None:
+        """Record where devices were, [n], [n] and [n, 2]."""
         self._recorder.extend(
             "positions",
-            t_s=np.full(len(devices), self._clock()),
+            t_s=at_s,
             device=devices,
             x_m=positions_m[:, 0],
             y_m=positions_m[:, 1],

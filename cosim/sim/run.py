@@ -10,7 +10,6 @@ from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-import numpy as np
 import simpy
 
 from cosim.learning.errors import InputError, LearningError
@@ -27,6 +26,7 @@ from cosim.sim.background import start_background
 from cosim.sim.controlling import CONTROL_EVENT, rank_chooser
 from cosim.sim.errors import StandstillError
 from cosim.sim.observer import Observer
+from cosim.sim.positions import recorded_positions
 from cosim.sim.protocols.base import Protocol
 from cosim.sim.simulation import Simulation
 from cosim.units import Span
@@ -192,23 +192,13 @@ def _run_events(sim: Simulation) -> None:
     loop = sim.env.process(_rounds(sim, protocol))
     sim.env.process(sim.replanner.watch())
     start_background(sim)
-    if sim.scenario.record.positions:
-        sim.env.process(_record_positions(sim, sim.scenario.record.position_interval_s))
-    end_s = sim.scenario.duration.time_s
-    if end_s is None:
-        sim.env.run(until=loop)
-    else:
-        sim.env.run(until=sim.env.timeout(end_s) | loop)
+    record = sim.scenario.record
+    with recorded_positions(sim, record.position_interval_s) if record.positions else nullcontext():
+        end_s = sim.scenario.duration.time_s
+        sim.env.run(until=loop if end_s is None else sim.env.timeout(end_s) | loop)
     sim.network.finish()
     sim.books.energy(sim.energy, sim.scenario.num_devices)
     if sim.books.is_open:  # a round that the end of the run has cut off
         sim.close_round()
     if not sim.books.is_evaluated:
         sim.evaluate(sim.books.round, protocol.judged(sim))
-
-
-def _record_positions(sim: Simulation, interval_s: float) -> Generator[simpy.Event, object, None]:
-    for sample in itertools.count(1):
-        devices = np.flatnonzero(sim.alive)  # those who take part
-        sim.books.positions(devices, sim.world.positions_m(sim.now_s)[devices])
-        yield sim.env.timeout(sample * interval_s - sim.now_s)

@@ -13,7 +13,6 @@ from learner_helpers import delivered
 from pydantic import ValidationError
 
 from cosim.learning.learner import LearningSetting
-from cosim.learning.pool._nominal import collision_rate
 from cosim.learning.pool.surrogate import Surrogate
 from cosim.learning.tasks.reading import Reading
 from cosim.learning.tasks.sentiment import Sentiment
@@ -171,11 +170,6 @@ def test_collisions_take_their_part_by_the_coefficient(interference):
     np.testing.assert_allclose(subject.effective(2), [left, left, NUM, 0], rtol=1e-6)
     merge(subject, 2, 0, 1)
     np.testing.assert_allclose(subject.effective(2), [left, left, NUM, 0], rtol=1e-6)
-
-
-@pytest.mark.parametrize(("count", "rate"), [(2, 0.01), (3, 0.028), (5, 0.08146)])
-def test_the_collision_rate_is_the_papers(count, rate):
-    assert collision_rate([0.1] * count) == pytest.approx(rate)
 
 
 def test_others_examples_count_by_transfer():

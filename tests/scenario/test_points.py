@@ -239,6 +239,20 @@ MISTAKES = {
         "{grid: {transport.mtu: [1 kB], transport: {mtu: [1 kB]}}}",
         "s.yaml:3:51 sweep.grid.transport.mtu: expected each key once, got it again",
     ),
+    "a key of a value": (
+        "{grid: {learning.method: [lora, {kind: lori, rank: 4}], learning.method.rank: [2, 8]}}",
+        "s.yaml:3:53 learning.method.rank: expected learning.method.rank here or in a list of its "
+        "own, got both; remove one",
+    ),
+    "a key inside an item": (
+        "{zip: {devices.0: [{count: 2}], devices.0.count: [3]}}",
+        "s.yaml:3:28 devices.0.count: expected devices.0.count here or in a list of its own, "
+        "got both; remove one",
+    ),
+    "a kind beside names": (
+        "{grid: {learning.method: [lora], learning: {method.kind: [lori]}}}",
+        "s.yaml:3:34 learning.method.kind: expected learning.method.kind here or in a list of ",
+    ),
     "seeds in the grid": (
         "{grid: {seed: [1, 2]}}",
         "s.yaml:3:16 sweep.grid.seed: expected a key that can be swept; list them under "

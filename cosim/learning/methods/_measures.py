@@ -3,7 +3,7 @@
 Products s B A are compared by their factors: <B_1 A_1, B_2 A_2> = sum((B_1^T B_2) * (A_1 A_2^T)),
 entry by entry of R x R matrices, so that none of a layer's full size is formed. Sums go over all
 sites, in float64.
-The rate at which random masks collide, P1 (16), is `cosim.planning.collision.collision_rate`.
+The rate at which random masks collide, P1 (16), is `cosim.collision.collision_rate`.
 """
 
 import math

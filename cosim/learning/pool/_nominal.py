@@ -2,8 +2,10 @@
 
 The size that is given is of an update of the method's `rank` at the given density. Where a
 controller sets another density, or chooses another rank, it is in proportion to both, as where
-values alone are sent (P3's q n (1 - O)). Operations are those of all training at any of them; the
-number of parameters that are sent, by which `compute: paper` goes, is as the update's size.
+values alone are sent (P3's q n (1 - O)). What a server broadcasts follows the rank alone: no
+client's density is that of what several have sent. Operations are those of all training at any
+density and rank; the number of parameters that are sent, by which `compute: paper` goes, is as the
+update's size.
 """
 
 import math
@@ -17,6 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from cosim.boundary import Delivery, Payload, TrainingReport
+from cosim.collision import collision_rate
 from cosim.learning.learner import Forecast, Learner, LearningSetting
 from cosim.learning.payload._values import VALUE_BYTES
 from cosim.learning.pool.base import Pool
@@ -207,19 +210,6 @@ class NominalLearner(Learner):
 
     def save(self, folder: Path) -> None:
         """Write nothing."""
-
-
-def collision_rate(densities: Sequence[float]) -> float:
-    """Return P1 (16): what part of coordinates more than one of some random masks has."""
-    count, density = len(densities), densities[0] if densities else 0.0
-    if all(each == density for each in densities):
-        none = (1 - density) ** count
-        one = count * density * (1 - density) ** (count - 1) if count else 0.0
-        return max(0.0, 1 - none - one)
-    none, one = 1.0, 0.0
-    for density in densities:
-        none, one = none * (1 - density), one * (1 - density) + none * density
-    return max(0.0, 1 - none - one)
 
 
 def arrived_bytes(delivery: Delivery) -> int:

@@ -8,15 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.boundary import Delivery, Evaluation
+from cosim.collision import collision_rate
 from cosim.learning.curve import Curve
 from cosim.learning.division import divide
 from cosim.learning.learner import LearningSetting
-from cosim.learning.pool._nominal import (
-    NominalLearner,
-    NominalPool,
-    arrived_bytes,
-    collision_rate,
-)
+from cosim.learning.pool._nominal import NominalLearner, NominalPool, arrived_bytes
 from cosim.rng import Draws
 from cosim.world.compute.base import Work
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosim.planning import collision
+from cosim import collision
 
 densities = st.lists(st.floats(0, 1), min_size=0, max_size=6)
 
