@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from cosim.learning.pool.base import TrainingPool
 from cosim.plugin import kind_of
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Page
 
 Scale = Literal["auto", "linear", "log"]
+Key = Annotated[str, Field(min_length=1)]  # of a scenario, dotted
+Keys = Key | Annotated[tuple[Key, ...], Field(min_length=1)]
 DECADES = 1.5  # numbers that span as many get a logarithmic axis
 HANDLE_PT, LETTER_PT = 36.0, 3.1  # of a legend's entry: its mark, and a letter
 MOST_TICKS = 8  # of an axis that has one at each value
@@ -54,6 +58,11 @@ class Unit:
     def named(self, title: str) -> str:
         """Return a title with the unit behind it."""
         return f"{title} ({self.name})" if self.name else title
+
+
+def listed(keys: Keys | None) -> tuple[str, ...]:
+    """Return one key, several, or none, as several."""
+    return (keys,) if isinstance(keys, str) else keys or ()
 
 
 def metric(name: str) -> Metric:

@@ -10,7 +10,7 @@ one of the seeds. Intervals are of one cell each, so of cells without any differ
 is not hatched. A combination that was not run, by one of the two, stays empty, on a grey ground.
 
     cosim plot RUNS... --figure '{kind: difference_map, x: devices.0.count,
-      y: learning.local.steps, by: [learning.method.kind], baseline: lora}'
+      y: learning.local.steps, by: learning.method.kind, baseline: lora}'
 """
 
 import math
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cosim.results.along import along, only_key, value_texts
+from cosim.results.along import along, only_key, texts_by
 from cosim.results.comparison import Estimate, Metric, Row, compare
 from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
-
-Key = Annotated[str, Field(min_length=1)]
 
 COLOURS = "RdBu"  # blue: better than the baseline
 MOST_LABELLED = 12  # values along an axis; with more, cells are too small for their numbers
@@ -58,7 +56,8 @@ class DifferenceMap(Figure):
         x: dotted key of the horizontal axis, as in a scenario; None for the only one in which the
             runs of a line differ.
         y: dotted key of the vertical axis; None for maps of one row.
-        by: dotted keys whose values together tell the lines apart.
+        by: dotted key of which each value has a line, or a list of keys whose values together have
+            one.
         baseline: label of the line that differences are from; None for the first.
         metric: of `cosim compare`.
         panel: dotted key of which each value has a map of its own; None for one map.
@@ -68,12 +67,12 @@ class DifferenceMap(Figure):
 
     compares = True
 
-    x: Key | None = None
-    y: Key | None = None
-    by: Annotated[tuple[Key, ...], Field(min_length=1)] = ("learning.method.kind",)
+    x: _axes.Key | None = None
+    y: _axes.Key | None = None
+    by: _axes.Keys = "learning.method.kind"
     baseline: str | None = None
     metric: MetricName = "own_accuracy"
-    panel: Key | None = None
+    panel: _axes.Key | None = None
     target: Annotated[float, Field(gt=0, le=1)] | None = None
     x_label: str | None = None
     y_label: str | None = None
@@ -147,15 +146,14 @@ class DifferenceMap(Figure):
 
     def _lines(self, scenarios: Sequence[Scenario]) -> list[str]:
         """Return the label of each experiment's line, leaving out keys that have one value."""
-        texts = [value_texts(scenarios, key) for key in self.by]
-        telling = [each for each in texts if len(set(each)) > 1]
-        if not telling:
+        by = _axes.listed(self.by)
+        lines = texts_by(scenarios, by)
+        if len(set(lines)) < 2:
             raise FigureError(
-                f"expected runs that differ in {' or '.join(self.by)}, got "
-                f"{', '.join(each[0] or 'the same' for each in texts)} in all; name the key that "
-                "tells what is compared as `by`"
+                f"expected runs that differ in {' or '.join(by)}, got {lines[0] or 'the same'} in "
+                "all; name the key that tells what is compared as `by`"
             )
-        return [", ".join(values) for values in zip(*telling, strict=True)]
+        return lines
 
     def _baseline(self, names: Sequence[str]) -> str:
         if self.baseline is None or self.baseline in names:

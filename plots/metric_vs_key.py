@@ -49,7 +49,8 @@ class MetricVsKey(Figure):
     Attributes:
         x: dotted key in which the runs differ, as in a scenario; None for the only one.
         y: the metrics, a panel for each.
-        by: dotted key of which each value has a line; None for all else that differs.
+        by: dotted key of which each value has a line, or a list of keys whose values together have
+            one; None for all else that differs.
         baseline: label of the line that differences are from; None for the values themselves.
         target: own-task accuracy of metrics to an accuracy; None for what every run has reached.
         x_label: name of the horizontal axis; None for the key's own.
@@ -58,9 +59,9 @@ class MetricVsKey(Figure):
 
     compares = True
 
-    x: Annotated[str, Field(min_length=1)] | None = None
+    x: _axes.Key | None = None
     y: Annotated[tuple[MetricName, ...], Field(min_length=1, max_length=4)] = ("all_accuracy",)
-    by: Annotated[str, Field(min_length=1)] | None = None
+    by: _axes.Keys | None = None
     baseline: str | None = None
     target: Annotated[float, Field(gt=0, le=1)] | None = None
     x_label: str | None = None
@@ -111,7 +112,7 @@ class MetricVsKey(Figure):
         return placed.lines[told.index(self.baseline)]
 
     def _along(self, scenarios: Sequence[Scenario]) -> Along:
-        return along(scenarios, self.x or only_key(scenarios), self.by)
+        return along(scenarios, self.x or only_key(scenarios), _axes.listed(self.by))
 
     def _x_title(self, placed: Along) -> str:
         name = self.x_label or _axes.name_of_key(placed.key)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cosim.results.along import value_texts
+from cosim.results.along import is_under, texts_by, value_texts
 from cosim.results.comparison import compare
 from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
@@ -24,7 +24,6 @@ from cosim.results.groups import group
 from cosim.results.labels import labels, leaves, varied_keys
 from cosim.results.run import Run
 from cosim.scenario.tree import Scenario
-from cosim.units import yaml_key
 from plots import _axes, _labels, style
 
 if TYPE_CHECKING:
@@ -44,9 +43,10 @@ class Tradeoff(Figure):
     Attributes:
         x: the cost.
         y: the accuracy.
-        by: dotted key of which each value has a mark of its own, such as learning.method; what
-            else differs stands beside the point. None for a mark for each experiment, or where
-            there are more than marks, its label beside each point.
+        by: dotted key of which each value has a mark of its own, such as learning.method, or a list
+            of keys whose values together have one; what else differs stands beside the point. None
+            for a mark for each experiment, or where there are more than marks, its label beside
+            each point.
         beside: dotted key of which the value stands beside each point, such as one of several that
             go in step; None for all that tells the points of one mark apart.
         target: own-task accuracy of the costs to an accuracy; None for what every run has reached.
@@ -65,16 +65,15 @@ class Tradeoff(Figure):
         "wall_s",
     ] = "energy_j"
     y: Literal["all_accuracy", "own_accuracy"] = "all_accuracy"
-    by: Annotated[str, Field(min_length=1)] | None = None
-    beside: Annotated[str, Field(min_length=1)] | None = None
+    by: _axes.Keys | None = None
+    beside: _axes.Key | None = None
     target: Annotated[float, Field(gt=0, le=1)] | None = None
     x_scale: _axes.Scale = "auto"
 
     def survey(self, scenarios: Sequence[Scenario]) -> None:
         """Look whether the experiments have the keys and the metrics."""
-        for key in (self.by, self.beside):
-            if key is not None:
-                value_texts(scenarios, key)
+        for key in (*_axes.listed(self.by), *_axes.listed(self.beside)):
+            value_texts(scenarios, key)
         _axes.survey_metrics((self.x, self.y), scenarios)
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
@@ -137,7 +136,8 @@ class Tradeoff(Figure):
         costs, gains = ([row.estimate(metric) for row in found.rows] for metric in found.metrics)
         told = [row.label for row in found.rows]
         if self.by is not None:
-            series, beside = value_texts(scenarios, self.by), _beside(scenarios, self.by)
+            by = _axes.listed(self.by)
+            series, beside = texts_by(scenarios, by), _beside(scenarios, by)
         elif len(groups) <= MOST_SERIES:
             series, beside = told, [""] * len(told)
         else:
@@ -178,12 +178,11 @@ def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> list[bool]:
     ]
 
 
-def _beside(scenarios: Sequence[Scenario], by: str) -> list[str]:
+def _beside(scenarios: Sequence[Scenario], by: Sequence[str]) -> list[str]:
     """Return what tells the experiments of one mark apart, nothing where each has its own."""
-    parts = by.split(".")
     varied = varied_keys([leaves(scenario) for scenario in scenarios])
-    under = [path for path in varied if [yaml_key(part) for part in path[: len(parts)]] == parts]
-    marks = value_texts(scenarios, by)
+    under = [path for path in varied if any(is_under(path, key) for key in by)]
+    marks = texts_by(scenarios, by)
     beside = [""] * len(scenarios)
     for mark in set(marks):
         places = [place for place, each in enumerate(marks) if each == mark]

@@ -70,14 +70,15 @@ class Along:
         return tuple(dict.fromkeys(value.text for value in self.values))
 
 
-def along(scenarios: Sequence[Scenario], key: str, by: str | None = None) -> Along:
+def along(scenarios: Sequence[Scenario], key: str, by: Sequence[str] = ()) -> Along:
     """Return some experiments along a key.
 
     Args:
         scenarios: one of each experiment.
         key: what the axis shows.
-        by: a key of which each value is a line; by default experiments are on one line that agree
-            in all but `key` and the keys that go in step with it, such as those of a sweep's `zip`.
+        by: keys whose values together make a line; without any, experiments are on one line that
+            agree in all but `key` and the keys that go in step with it, such as those of a sweep's
+            `zip`.
 
     Raises:
         FigureError: an experiment has no such key, all have the same there, or a line has two
@@ -87,14 +88,14 @@ def along(scenarios: Sequence[Scenario], key: str, by: str | None = None) -> Alo
         raise FigureError("expected a key of the scenario, got seed: seeds are what means are over")
     trees = [leaves(scenario) for scenario in scenarios]
     values = _values(key, trees)
-    under = [path for path in varied_keys(trees) if _is_under(path, key)]
+    under = [path for path in varied_keys(trees) if is_under(path, key)]
     if len({value.text for value in values}) < 2:
         raise FigureError(
             f"expected runs that differ in {key}, got {values[0].text or 'the same'} in all; they "
             "differ in "
             f"{', '.join(map(_dotted, varied_keys(trees))) or 'their seeds only'}"
         )
-    if by is None:
+    if not by:
         untold = [
             path
             for path in varied_keys(trees)
@@ -104,11 +105,11 @@ def along(scenarios: Sequence[Scenario], key: str, by: str | None = None) -> Alo
         marks = [repr([tree.get(path) for path in telling]) for tree in trees]
     else:
         untold = []
-        marks = value_texts(scenarios, by)
+        marks = texts_by(scenarios, by)
     members: dict[str, list[int]] = {}
     for place, mark in enumerate(marks):
         members.setdefault(mark, []).append(place)
-    if by is None:
+    if not by:
         told = labels([scenarios[places[0]] for places in members.values()], untold)
     else:
         told = list(members)
@@ -121,14 +122,14 @@ def along(scenarios: Sequence[Scenario], key: str, by: str | None = None) -> Alo
         for one, other in pairwise(places):
             if values[one].text == values[other].text:
                 differ = varied_keys([trees[one], trees[other]])
+                hint = "name that key in `by` too, or leave `by` out" if by else "name it as `by`"
                 raise FigureError(
                     f"expected one experiment for {key}={values[one].text} on the line {label!r}, "
-                    f"got two, which differ in {', '.join(map(_dotted, differ))}; "
-                    + ("name that key as `by`" if by is None else "leave `by` out")
-                    + ", or leave some runs out"
+                    f"got two, which differ in {', '.join(map(_dotted, differ))}; {hint}, or leave "
+                    "some runs out"
                 )
         lines.append(Line(label if len(members) > 1 else "", tuple(places)))
-    paths = [path for path in trees[0] if _is_under(path, key)]
+    paths = [path for path in trees[0] if is_under(path, key)]
     dimension = dimension_of(paths[0][-1]) if is_numeric and len(paths) == 1 else None
     return Along(key, tuple(values), is_numeric, dimension, tuple(lines))
 
@@ -160,10 +161,27 @@ def value_texts(scenarios: Sequence[Scenario], key: str) -> list[str]:
     return [each.text if each.number is None else f"{last}={each.text}" for each in values]
 
 
+def texts_by(scenarios: Sequence[Scenario], keys: Sequence[str]) -> list[str]:
+    """Return what each experiment has at some keys together, but for those that tell none apart.
+
+    Raises:
+        FigureError: an experiment has no such key.
+    """
+    texts = [value_texts(scenarios, key) for key in keys]
+    telling = [each for each in texts if len(set(each)) > 1] or texts
+    return [", ".join(values) for values in zip(*telling, strict=True)]
+
+
+def is_under(path: Path, key: str) -> bool:
+    """Return whether a path of a scenario's leaf is that of a dotted key, or below it."""
+    parts = key.split(".")
+    return [yaml_key(part) for part in path[: len(parts)]] == parts
+
+
 def _values(key: str, trees: Sequence[Leaves]) -> list[Value]:
     found = []
     for tree in trees:
-        under = {path: leaf for path, leaf in tree.items() if _is_under(path, key)}
+        under = {path: leaf for path, leaf in tree.items() if is_under(path, key)}
         if not under:
             there = sorted({_dotted(path[: key.count(".") + 1]) for path in tree})
             near = [each for each in there if each.rpartition(".")[0] == key.rpartition(".")[0]]
@@ -207,11 +225,6 @@ def _goes_in_step(path: Path, trees: Sequence[Leaves], values: Sequence[str]) ->
         seen.setdefault(value, repr(tree.get(path))) == repr(tree.get(path))
         for value, tree in zip(values, trees, strict=True)
     )
-
-
-def _is_under(path: Path, key: str) -> bool:
-    parts = key.split(".")
-    return [yaml_key(part) for part in path[: len(parts)]] == parts
 
 
 def _dotted(path: Path) -> str:

@@ -188,7 +188,7 @@ def test_one_seed_has_no_interval_and_says_so(mapped, capsys):
         ({"x": "channel.carrier"}, "expected runs that differ in channel.carrier, got 3.5 GHz in"),
         ({"y": "devices.0.count"}, "expected runs that differ in devices.0.count, got 8 in all"),
         ({"x": "channel.rang"}, "expected a key that every run's scenario has"),
-        ({"by": ("learning.local.steps",)}, "differ in learning.local.steps, got steps=10 in all"),
+        ({"by": "learning.local.steps"}, "differ in learning.local.steps, got steps=10 in all"),
         ({"y": None}, "one experiment of lora for spectrum.bandwidth=1 MHz, got several; name"),
         (
             {"baseline": "lor"},

@@ -5,11 +5,12 @@ import re
 import numpy as np
 import pytest
 from plot_helpers import drawn, legend_of
+from pydantic import ValidationError
 
 from cosim.results.comparison import METRICS, compare
 from cosim.results.figure import FigureError
 from cosim.results.statistics import mean_interval
-from plots.metric_vs_key import MetricName
+from plots.metric_vs_key import MetricName, MetricVsKey
 
 
 def last_all(run):
@@ -61,6 +62,23 @@ def test_a_baseline_gives_differences_seed_by_seed(swept):
         FigureError, match=re.escape("(lora | ffa_lora), got 'loar'; did you mean 'lora'?")
     ):
         drawn("metric_vs_key", swept, **keys | {"baseline": "loar"})
+
+
+def test_lines_may_be_told_by_several_keys(swept):
+    keys = ("learning.method", "spectrum.bandwidth", "channel.carrier")  # the last is one for all
+    data = drawn("metric_vs_key", swept, x="learning.method", by=keys[1:]).data
+    assert list(dict.fromkeys(data["line"])) == [f"bandwidth={n} MHz" for n in (1, 10, 100)]
+    data = drawn("metric_vs_key", swept, x="spectrum.bandwidth", by=keys).data
+    assert list(data["line"])[:2] == ["lora, bandwidth=1 MHz", "lora, bandwidth=10 MHz"]
+    expected = r"on the line 'carrier=3.5 GHz', got two, .*; name that key in `by` too, or leave"
+    with pytest.raises(FigureError, match=expected):
+        drawn("metric_vs_key", swept, x="spectrum.bandwidth", by=("channel.carrier",))
+
+
+@pytest.mark.parametrize("by", ["", (), 3])
+def test_by_is_a_key_or_several(by):
+    with pytest.raises(ValidationError):
+        MetricVsKey(by=by)
 
 
 def test_categories_stand_in_their_order(swept):

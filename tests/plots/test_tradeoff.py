@@ -66,6 +66,12 @@ def test_marks_by_a_key_have_the_rest_beside_them(swept):
     assert [text.get_text() for text in axes.texts] == beside
 
 
+def test_marks_may_be_told_by_several_keys(swept):
+    data = drawn("tradeoff", swept, by=("learning.method", "spectrum.bandwidth")).data
+    assert list(data["series"])[2:4] == ["lora, bandwidth=100 MHz", "ffa_lora, bandwidth=1 MHz"]
+    assert set(data["beside"]) == {""}
+
+
 def test_one_key_stands_beside_the_points_if_asked(swept):
     data = drawn("tradeoff", swept, by="spectrum.bandwidth", beside="learning.method").data
     assert list(data["beside"]) == ["lora"] * 3 + ["ffa_lora"] * 3
