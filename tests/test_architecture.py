@@ -34,6 +34,7 @@ FLOORS = {
     "cosim.limits": 0,
     "cosim.units": 0,
     "cosim.rng": 0,
+    "cosim.on_disk": 0,
     "cosim.plugin": 0,
     "cosim.version": 0,
     "cosim.wording": 0,

@@ -241,7 +241,7 @@ def _load(file: Path, overrides: Sequence[str]) -> "Loaded":
 
 
 def _say_what_would_run(scenario: "Scenario", out: Path) -> None:
-    from cosim.results.run_folder import folder_name  # noqa: PLC0415
+    from cosim.results.identity import folder_name  # noqa: PLC0415
     from cosim.scenario.dump import dump  # noqa: PLC0415
 
     typer.echo(f"# {_devices(scenario)}, {scenario.duration}")
@@ -271,7 +271,7 @@ def _progress(scenario: "Scenario", quiet: bool) -> "Iterator[Observer | None]":
 def _pointing_at_the_folder(scenario: "Scenario", out: Path) -> Iterator[None]:
     """Say where the tables are when a run ends before its time."""
     from cosim.learning.errors import InputError, LearningError  # noqa: PLC0415
-    from cosim.results.run_folder import folder_name  # noqa: PLC0415
+    from cosim.results.identity import folder_name  # noqa: PLC0415
 
     try:
         yield

@@ -14,6 +14,7 @@ _GAP = "  "
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _DIGITS = 3  # of a mean without an interval
 _MOST_DIGITS = 4
+_MOST_DECIMALS = 9
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -108,15 +109,16 @@ def _columns(
     *,
     signed: bool,
 ) -> list[_Column]:
-    """Return the columns, each in one unit and with one number of decimals."""
+    """Return the columns, each in one unit; every mean has the decimals of its own interval."""
     columns = []
     for metric in comparison.metrics:
         estimates = [value(row, metric) for row in rows]
         factor, unit = _scale(metric, estimates)
-        decimals = _decimals([_scaled(each, factor) for each in estimates])
+        scaled = [_scaled(each, factor) for each in estimates]
+        without = _decimals_without_interval(scaled)
         cells = [
-            _cell(_scaled(each, factor), decimals, len(row.seeds), signed=signed)
-            for each, row in zip(estimates, rows, strict=True)
+            _cell(each, _decimals(each, without), len(row.seeds), signed=signed)
+            for each, row in zip(scaled, rows, strict=True)
         ]
         columns.append((metric, unit, cells))
     return columns
@@ -136,25 +138,30 @@ def _scaled(of: Estimate, factor: float) -> Estimate:
     return Estimate(factor * of.mean, factor * of.half_width, of.num)
 
 
-def _decimals(estimates: Sequence[Estimate]) -> int:
-    """Return how many decimals show two digits of most intervals, or three of the largest mean.
+def _decimals(of: Estimate, without: int) -> int:
+    """Return how many decimals a mean has: as show two digits of its interval.
 
-    No more than show four digits of that mean.
+    No more than show four digits of the mean, but never an interval as 0.
     """
-    largest = max((abs(each.mean) for each in estimates if each.num), default=0.0)
-    halves = sorted(each.half_width for each in estimates if each.half_width > 0.0)
-    if halves:
-        lead, digits = halves[len(halves) // 2], 2
-    else:
-        lead, digits = largest, _DIGITS
-        if all(each.num == 0 or each.mean.is_integer() for each in estimates):
-            return 0
-    if lead == 0.0:
+    if not of.half_width > 0.0:
+        return without
+    most = _decimals_of(max(abs(of.mean), of.half_width), _MOST_DIGITS)
+    return max(min(_decimals_of(of.half_width, 2), most), _decimals_of(of.half_width, 1))
+
+
+def _decimals_without_interval(estimates: Sequence[Estimate]) -> int:
+    """Return how many decimals show three digits of the largest mean; none of whole numbers."""
+    if all(each.num == 0 or each.mean.is_integer() for each in estimates):
         return 0
-    decimals = min(max(digits - 1 - math.floor(math.log10(lead)), 0), 6)
-    if largest > 0.0:
-        decimals = min(decimals, max(_MOST_DIGITS - 1 - math.floor(math.log10(largest)), 0))
-    return decimals
+    largest = max(abs(each.mean) for each in estimates if each.num)
+    return _decimals_of(largest, _DIGITS)
+
+
+def _decimals_of(number: float, digits: int) -> int:
+    """Return how many decimals show so many digits of a number."""
+    if number == 0.0:
+        return 0
+    return min(max(digits - 1 - math.floor(math.log10(number)), 0), _MOST_DECIMALS)
 
 
 def _cell(of: Estimate, decimals: int, num_seeds: int, *, signed: bool) -> str:

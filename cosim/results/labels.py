@@ -3,7 +3,9 @@
     method=lora, bandwidth=10 MHz
     method=lori, density=0.2, bandwidth=10 MHz
 
-Where kinds differ, a key of theirs is told only if experiments of the same kind differ in it.
+Where names differ, a name is told, and beside it what tells experiments of this name apart. Where
+kinds differ, a key of theirs is told only if experiments of the same kind differ in it. Of a list
+with more items of one kind than others have, their number is told.
 """
 
 from collections import Counter
@@ -25,31 +27,59 @@ Leaves = dict[Path, Any]
 def labels(scenarios: Sequence[Scenario], untold: Collection[Path] = ()) -> list[str]:
     """Return a label for each of some experiments, all different.
 
-    Where all names differ, the names are the labels. Experiments that differ in nothing that a
-    label tells, such as those of two versions, are numbered.
+    Experiments that differ in nothing that a label tells, such as those of two versions, are
+    numbered.
 
     Args:
         scenarios: one of each experiment.
         untold: keys, as `leaves` has them, that a label leaves out.
     """
     names = [scenario.name for scenario in scenarios]
-    if len(set(names)) == len(names):
-        return names
-    trees = [leaves(scenario) for scenario in scenarios]
-    varied = [key for key in varied_keys(trees) if key not in untold]
-    short = _short_names(varied)
-    told = []
-    for name, tree in zip(names, trees, strict=True):
-        keys = [key for key in varied if key in tree and _tells(key, tree, trees, varied)]
-        text = ", ".join(f"{short[key]}={show(key[-1], tree[key])}" for key in keys)
-        named = [name] if len(set(names)) > 1 or not text else []
-        told.append(", ".join([*named, *([text] if text else [])]))
+    told = [""] * len(names)
+    for name in dict.fromkeys(names):
+        places = [place for place, each in enumerate(names) if each == name]
+        texts = _labels_of_one_name([leaves(scenarios[place]) for place in places], untold)
+        for place, text in zip(places, texts, strict=True):
+            named = [name] if len(set(names)) > 1 or not text else []
+            told[place] = ", ".join([*named, *([text] if text else [])])
     return _numbered(told)
 
 
+def _labels_of_one_name(trees: Sequence[Leaves], untold: Collection[Path]) -> list[str]:
+    varied = [key for key in varied_keys(trees) if key not in untold]
+    short = _short_names([*varied, *(key[:-2] for key in varied if _is_item(key))])
+    told = []
+    for tree in trees:
+        keys = [key for key in varied if key in tree and _tells(key, tree, trees, varied)]
+        words: dict[str, None] = {}  # in order, each once
+        for key in keys:
+            if _is_item(key) and tree.get(_item_before(key)) == tree[key]:
+                count = sum(_is_item(each) and each[:-2] == key[:-2] for each in tree)
+                words[f"{short[key[:-2]]}={count} items"] = None
+            else:
+                words[f"{short[key]}={show(key[-1], tree[key])}"] = None
+        told.append(", ".join(words))
+    return told
+
+
+def _is_item(key: Path) -> bool:
+    """Return whether a key is the kind of an item of a list."""
+    return len(key) > 1 and key[-1] == "kind" and key[-2].isdecimal()
+
+
+def _item_before(key: Path) -> Path:
+    return (*key[:-2], str(int(key[-2]) - 1), key[-1])
+
+
 def leaves(scenario: Scenario) -> Leaves:
-    """Return every value of a scenario by the path of its field, a kind's name under `kind`."""
-    return _leaves(plain(scenario))
+    """Return every value of a scenario by the path of its field, a kind's name under `kind`.
+
+    A rank that the controller chooses is none of the scenario's.
+    """
+    tree = _leaves(plain(scenario))
+    if scenario.control.chooses_rank:
+        tree.pop(("learning", "method", "rank"), None)
+    return tree
 
 
 def varied_keys(trees: Sequence[Leaves]) -> list[Path]:

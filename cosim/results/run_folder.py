@@ -5,14 +5,13 @@
     NAME.parquet     one table per kind of record (cosim.results.tables)
     adapters/ figures/
 
-The hash is of the scenario's content and of cosim's version, so the same experiment always has
-the same folder, and seeds of one experiment differ in the last part only. A folder is built under
+The hash says what was run (cosim.results.identity), so the same experiment always has the same
+folder, and seeds of one experiment differ in the last part only. A folder is built under
 another name and moved into place, and the manifest is replaced whole: a process that is killed
 leaves a folder whose outcome still reads `running`.
 """
 
 import errno
-import hashlib
 import json
 import os
 import platform
@@ -27,10 +26,10 @@ from types import TracebackType
 from typing import Literal, Self
 
 from cosim.learning.errors import InputError
+from cosim.results.identity import code_version, content_hash, folder_name
 from cosim.results.undisturbed import undisturbed
 from cosim.scenario.dump import dump
 from cosim.scenario.tree import Scenario
-from cosim.version import VERSION
 
 Outcome = Literal["running", "finished", "failed", "interrupted"]
 
@@ -39,7 +38,6 @@ SCENARIO = "scenario.yaml"
 
 # What decides the numbers of a run, beside Python and the system.
 _PACKAGES = ("numpy", "scipy", "simpy", "networkx", "torch", "transformers", "peft")
-_HASH_CHARS = 8
 
 
 class RunExists(FileExistsError):
@@ -55,7 +53,7 @@ class Manifest:
     """What a run folder says about its run.
 
     Attributes:
-        hash: short hash of scenario and version; the same for all seeds of one experiment.
+        hash: short hash of what was run; the same for all seeds of one experiment.
         command: what the user typed; empty from Python.
         started, ended: wall time in UTC, ISO 8601; `ended` is empty while it runs.
         outcome: `running` also stands in the folder of a process that was killed.
@@ -117,20 +115,6 @@ class Manifest:
         except PermissionError:
             return True
         return True
-
-
-def content_hash(scenario: Scenario) -> str:
-    """Return a short hash of what decides a run's numbers, but its seed: scenario and version."""
-    # The seed has its own part of the folder's name; figures are drawn from the tables; and where
-    # the data lie is no part of an experiment.
-    content = scenario.model_copy(update={"seed": 0, "plots": (), "data_root": "."})
-    text = f"cosim {VERSION}\n{dump(content)}"
-    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARS]
-
-
-def folder_name(scenario: Scenario) -> str:
-    """Return the name of a scenario's run folder."""
-    return f"{scenario.name}-{content_hash(scenario)}-s{scenario.seed}"
 
 
 @dataclass(frozen=True)
@@ -254,8 +238,8 @@ def _may_replace(path: Path, force: bool) -> str:
     if manifest.outcome == "finished" and not force:
         raise RunExists(
             path,
-            "this run is finished, and the same scenario and seed give the same numbers; "
-            "use what is there, or run it again with --force (force=True from Python)",
+            "this run is finished, and the same scenario, files, code and seed give the same "
+            "numbers; use what is there, or run it again with --force (force=True from Python)",
         )
     return manifest.outcome
 
@@ -266,7 +250,7 @@ def _now() -> str:
 
 def _versions() -> dict[str, str]:
     """Versions by their package metadata: nothing is imported to be asked."""
-    versions = {"python": sys.version.split()[0], "cosim": VERSION}
+    versions = {"python": sys.version.split()[0], "cosim": code_version()}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)

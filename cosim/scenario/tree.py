@@ -20,6 +20,7 @@ from cosim.limits import (
     WHY_MOST_DEVICES,
     Within,
 )
+from cosim.on_disk import OnDisk
 from cosim.plugin import Kind, Section, find
 from cosim.rng import Draws
 from cosim.scenario.local import Local, OwnLocal
@@ -250,7 +251,7 @@ class Learning(Section):
     tasks: Tasks = Field(default_factory=Tasks)
     method: Annotated[Any, Kind("method")] = _default("sparse_orthogonal")
     inference: Annotated[Any, Kind("inference")] = _default("by_method")
-    start: Annotated[str, Field(min_length=1)] | None = None
+    start: Annotated[Annotated[str, Field(min_length=1)] | None, OnDisk(in_data_root=False)] = None
     local: Local = Local()
     payload: PayloadCoding = PayloadCoding()
     pool: Annotated[Any, Kind("pool")] = _default("stacked")

@@ -9,7 +9,8 @@ from typing import Literal
 
 from cosim.learning.errors import LearningError
 from cosim.plugin import search_in
-from cosim.results.run_folder import Manifest, RunExists, folder_name
+from cosim.results.identity import folder_name
+from cosim.results.run_folder import Manifest, RunExists
 from cosim.scenario.errors import ScenarioError
 from cosim.scenario.load import loads
 from cosim.scenario.tree import Scenario
@@ -83,8 +84,9 @@ def run_job(job: Job, tell: Callable[[float], None]) -> Outcome:
         if folder_name(scenario) != job.folder:
             return outcome(
                 "failed",
-                f"expected the run {job.folder}, got {folder_name(scenario)}; cosim or a plug-in "
-                "was changed while the sweep went on, so start it again",
+                f"expected the run {job.folder}, got {folder_name(scenario)}; cosim, a plug-in "
+                "or a file that the scenario names was changed while the sweep went on, so start "
+                "it again",
             )
         out_dir = Path(job.out_dir)
         simulate(scenario, out_dir, command=job.command, observer=_Share(scenario, tell))

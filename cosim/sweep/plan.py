@@ -7,8 +7,9 @@ from typing import Literal
 
 from cosim.learning.pool.base import TrainingPool
 from cosim.results.figure import Figure, FigureError
+from cosim.results.identity import folder_name
 from cosim.results.labels import labels
-from cosim.results.run_folder import Manifest, folder_name
+from cosim.results.run_folder import Manifest
 from cosim.results.sweep_folder import SweptRun, sweep_name, write_sweep
 from cosim.scenario.checks import figure_misfits
 from cosim.scenario.dump import dump
@@ -30,7 +31,7 @@ class PlannedRun:
     Attributes:
         scenario: resolved, with its seed.
         label: what tells its experiment from the others of the sweep.
-        folder: name of its run folder: of the scenario's content, its seed and cosim's version.
+        folder: name of its run folder, which says what is run (cosim.results.identity).
         state: what is there; a run is unfinished that failed, was interrupted or was killed, and
             going on if another process has it.
     """

@@ -45,20 +45,20 @@ def test_a_key_that_varies_with_both_needs_by():
         for (method, count), limit in limits.items()
     ]
     assert len(along(points, "devices.0.count").lines) == 4
-    found = along(points, "devices.0.count", by="learning.method")
+    found = along(points, "devices.0.count", by=("learning.method",))
     assert [(line.label, line.places) for line in found.lines] == [
         ("lora", (0, 1)),
         ("ffa_lora", (2, 3)),
     ]
     with pytest.raises(FigureError, match=r"got two, which differ in .*planner.max_collision"):
-        along([*points, scenario("lora", 5)], "devices.0.count", by="learning.method")
+        along([*points, scenario("lora", 5)], "devices.0.count", by=("learning.method",))
 
 
 def test_lines_by_a_number_say_whose_it_is():
     points = [
         scenario({"kind": "lora", "rank": rank}, count) for rank in (4, 8) for count in (5, 10)
     ]
-    found = along(points, "devices.0.count", by="learning.method.rank")
+    found = along(points, "devices.0.count", by=("learning.method.rank",))
     assert [line.label for line in found.lines] == ["rank=4", "rank=8"]
 
 

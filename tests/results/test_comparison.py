@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from synthetic import make_run
 
-from cosim.results.comparison import METRICS, Estimate, compare, estimate
+from cosim.results.comparison import METRICS, Comparison, Estimate, Row, compare, estimate
 from cosim.results.comparison_text import escaped, frame, latex, text
 from cosim.results.run import Run, RunError
 from cosim.results.sweep_folder import (
@@ -161,6 +161,28 @@ def test_text_shows_two_digits_of_the_interval(runs):
     mean, half = map(float, cell.split(" ± "))
     assert mean == pytest.approx(100 * found.mean, abs=0.06)
     assert half == pytest.approx(100 * found.half_width, rel=0.2)
+
+
+def test_every_interval_shows_its_own_digits():
+    values = {
+        "wide": [300.0, 380.0, 340.0],
+        "narrow": [98.1, 98.3, 98.2],
+        "tiny": [57.2, 57.2001, 57.2002],
+        "none": [12.0, 12.0, 12.0],
+        "one": [21.25],
+    }
+    rows = [Row(label, {"energy_j": dict(enumerate(numbers))}) for label, numbers in values.items()]
+    half = {label: estimate(numbers).half_width for label, numbers in values.items()}
+    found = Comparison(tuple(rows), (metric("energy_j"),), math.nan, False, None)
+    words = [line.split(maxsplit=2) for line in text(found, 80).splitlines()]
+    shown = [(each[0], each[2]) for each in words if each and each[0] in values]
+    assert shown[:5] == [
+        ("wide", f"340 ± {half['wide']:.0f}"),
+        ("narrow", f"98.20 ± {half['narrow']:.2f}"),
+        ("tiny", f"57.2001 ± {half['tiny']:.4f}"),
+        ("none", "12 ± 0"),
+        ("one", "21"),
+    ]
 
 
 def test_csv_has_what_the_comparison_has(runs, tmp_path):

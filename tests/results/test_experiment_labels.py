@@ -4,6 +4,7 @@ import pytest
 
 from cosim.results.labels import labels
 from cosim.scenario.load import loads
+from cosim.scenario.tree import Scenario
 
 QUIET = "learning: {pool: none}\n"
 
@@ -57,10 +58,21 @@ FORMS = {
         ("topology.triggers=[on_start]", "topology.triggers=[on_churn]"),
         ["triggers.0=on_start", "triggers.0=on_churn"],
     ),
+    "more items of one kind": (
+        ("learning.tasks.use=[topic, topic, topic]; learning.tasks.partition=iid",
+         "learning.tasks.use=[topic]; learning.tasks.partition=iid",
+         "learning.tasks.use=[topic, syntax]; learning.tasks.partition=iid"),
+        ["use=3 items", "scenario", "use.1=syntax"],
+    ),
+    "what others of another name have": (
+        ("name=a; spectrum.bandwidth=1 MHz", "name=a; spectrum.bandwidth=2 MHz",
+         "name=b; devices.0.count=3; learning.method=lora"),
+        ["a, bandwidth=1 MHz", "a, bandwidth=2 MHz", "b"],
+    ),
     "names of their own": (("name=near", "name=far; seed=2"), ["near", "far"]),
     "names that come twice": (
         ("name=a; devices.0.count=1", "name=a; devices.0.count=2", "name=b"),
-        ["a, count=1", "a, count=2", "b, count=none"],
+        ["a, count=1", "a, count=2", "b"],
     ),
     "nothing that is told": (("", "seed=2"), ["scenario (1)", "scenario (2)"]),
 }  # fmt: skip
@@ -70,3 +82,14 @@ FORMS = {
 def test_labels(form):
     overrides, expected = FORMS[form]
     assert labelled(*overrides) == expected
+
+
+def test_a_rank_that_the_controller_chooses_is_not_told():
+    ranks, controls = (4, 8, 4), ("tsfa", "osfa", "osfa")
+    found = [
+        Scenario.model_validate(
+            {"learning": {"method": {"kind": "soft", "rank": rank}}, "control": {"kind": control}}
+        )
+        for rank, control in zip(ranks, controls, strict=True)
+    ]
+    assert labels(found) == ["control=tsfa", "control=osfa, rank=8", "control=osfa, rank=4"]

@@ -8,7 +8,8 @@ import pytest
 from synthetic import scenario
 
 import cosim
-from cosim.results.run_folder import Manifest, RunExists, RunFolder, content_hash, folder_name
+from cosim.results.identity import folder_name
+from cosim.results.run_folder import Manifest, RunExists, RunFolder
 from cosim.scenario.load import load
 
 
@@ -29,7 +30,7 @@ def test_a_new_folder_holds_the_scenario_and_says_that_it_runs(tmp_path):
     assert folder.path.name == f"synthetic-{manifest.hash}-s1"
     assert (manifest.outcome, manifest.ended, manifest.seed) == ("running", "", 1)
     assert manifest.command == "cosim run a.yaml"
-    assert manifest.versions["cosim"] == cosim.__version__
+    assert manifest.versions["cosim"].startswith(f"{cosim.__version__}+")
     assert manifest.versions["python"] == sys.version.split()[0]
     assert {"numpy", "torch", "simpy"} <= manifest.versions.keys()
     assert load(folder.path / "scenario.yaml").scenario == scenario()
@@ -37,16 +38,6 @@ def test_a_new_folder_holds_the_scenario_and_says_that_it_runs(tmp_path):
         *("scenario.yaml", "manifest.json", "figures", "adapters")
     }
     assert [path.name for path in tmp_path.iterdir()] == [folder.path.name]
-
-
-def test_the_hash_is_of_what_decides_the_numbers(monkeypatch):
-    base = content_hash(scenario())
-    assert content_hash(scenario(seed=7)) == base
-    assert content_hash(scenario(plots=("delay_cdf",))) == base
-    assert content_hash(scenario(channel={"range": "400 m"})) != base
-    assert folder_name(scenario(seed=7)) == f"synthetic-{base}-s7"
-    monkeypatch.setattr("cosim.results.run_folder.VERSION", "99.0")
-    assert content_hash(scenario()) != base
 
 
 def test_how_a_run_ended_is_written_into_the_manifest(tmp_path):

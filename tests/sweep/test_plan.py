@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import cosim
-from cosim.results.run_folder import RunFolder, folder_name
+from cosim.results.identity import folder_name
+from cosim.results.run_folder import RunFolder
 from cosim.results.sweep_folder import read_sweep
 from cosim.scenario.errors import ScenarioError
 from cosim.scenario.load import load, loads
@@ -68,7 +69,7 @@ def test_other_content_seeds_or_versions_are_not_done(file, monkeypatch):
     cosim.run(file, ["spectrum.bandwidth=5 MHz", "seed=1"])
     assert {run.state for run in plan(file, "transport.mtu=1 kB").runs} == {"missing"}
     assert {run.state for run in plan(file, "sweep.seeds=[2]").runs} == {"missing"}
-    monkeypatch.setattr("cosim.results.run_folder.VERSION", "0.0.0")
+    monkeypatch.setattr("cosim.results.identity.code_version", lambda: "0.0.0")
     assert {run.state for run in plan(file).runs} == {"missing"}
 
 

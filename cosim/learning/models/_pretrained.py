@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from cosim.learning.builtin.locate import builtin_model_dir
 from cosim.learning.models.base import ModelSource
+from cosim.on_disk import OnDisk
 
 Name = Annotated[str, Field(min_length=1)]
 Targets = Literal["all_linear"] | Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -22,7 +23,8 @@ def _known_builtin(source: str) -> str:
     return source
 
 
-Source = Annotated[str, Field(min_length=1), AfterValidator(_known_builtin)]
+FOLDER = OnDisk("path:", in_data_root=False)
+Source = Annotated[str, Field(min_length=1), AfterValidator(_known_builtin), FOLDER]
 
 
 class AdaptedModel(ModelSource, ABC):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from cosim.learning.models._pretrained import AdaptedModel, Source
+from cosim.learning.models._pretrained import FOLDER, AdaptedModel, Source
 from cosim.learning.models._vit_config import VitConfig
 from cosim.learning.models.base import BaseModel
 
@@ -27,7 +27,7 @@ class Image(AdaptedModel):
     and resized where their size is not the model's.
     """
 
-    source: Source | None = None
+    source: Annotated[Source | None, FOLDER] = None
     config: VitConfig | None = None
     pooling: Literal["cls", "mean"] = "cls"
     num_classes: Annotated[int, Field(ge=2)] = 10

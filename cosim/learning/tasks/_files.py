@@ -27,6 +27,7 @@ from cosim.learning.tasks._rows import (
 )
 from cosim.learning.tasks._template import Template, TemplateError, read_template
 from cosim.learning.tasks.base import Example, Split, Task
+from cosim.on_disk import OnDisk
 from cosim.plugin import kind_of
 from cosim.wording import one_of, show
 
@@ -57,8 +58,8 @@ class FileTask(Task):
     are left out. `name` is what tables call the task, by default the last part of `path`.
     """
 
-    path: Text
-    test_path: Text | None = None
+    path: Annotated[Text, OnDisk()]
+    test_path: Annotated[Text | None, OnDisk()] = None
     name: Text | None = None
     test_fraction: Fraction = TEST_FRACTION
     num_train: PositiveInt | None = None
@@ -184,7 +185,7 @@ class TemplatedTask(FileTask):
     answers: ClassVar[tuple[str, ...]]
 
     template: Text | None = None
-    template_file: Text | None = None
+    template_file: Annotated[Text | None, OnDisk()] = None
 
     @field_validator("template")
     @classmethod

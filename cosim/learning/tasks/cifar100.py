@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from cosim.learning.tasks._images import ImageTask
 from cosim.learning.tasks._pickled import read_pickled
 from cosim.learning.tasks._rows import missing, under
 from cosim.learning.tasks.base import ImageExample, Split
+from cosim.on_disk import OnDisk
 from cosim.wording import show
 
 SHAPE = (3, 32, 32)
@@ -30,7 +31,7 @@ class Cifar100(ImageTask):
 
     group: ClassVar[str] = "vision"
 
-    path: Text
+    path: Annotated[Text, OnDisk()]
     labels: Literal["fine", "coarse"] = "fine"
 
     def examples(self, split: Split, data_root: Path) -> Sequence[ImageExample]:

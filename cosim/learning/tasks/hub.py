@@ -12,6 +12,7 @@ from cosim.learning.tasks._files import TEST_FRACTION, Fraction, Text, in_test, 
 from cosim.learning.tasks._rows import EmptyTextError, Row
 from cosim.learning.tasks._template import Template, TemplateError, placeholders
 from cosim.learning.tasks.base import Example, Split, Task
+from cosim.on_disk import OnDisk
 from cosim.wording import did_you_mean, one_of, show
 
 _FEWEST = 2  # choices
@@ -45,7 +46,7 @@ class Hub(Task):
 
     group: ClassVar[str] = "comprehensive"
 
-    dataset: Text
+    dataset: Annotated[Text, OnDisk(prefix=_LOCAL)]
     config: Text | None = None
     train: Text = "train"
     test: Text = "test"

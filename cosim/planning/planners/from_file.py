@@ -16,6 +16,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from cosim.on_disk import OnDisk
 from cosim.planning.edge_list import Edges, read_edges
 from cosim.planning.planners._graph import Graph, GraphPlanner, in_reach, named
 from cosim.planning.view import Ints, PlanView
@@ -31,7 +32,7 @@ class FromFile(GraphPlanner):
         file: path of the file, looked up under `data_root`.
     """
 
-    file: Annotated[str, Field(min_length=1)]
+    file: Annotated[str, Field(min_length=1), OnDisk()]
 
     def survey(self, num_devices: int, data_root: Path) -> None:
         """Look whether the file has edges between these devices.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from cosim.on_disk import OnDisk
 from cosim.rng import Draws
 from cosim.units import Coordinate, Metres, Seconds
 from cosim.wording import show
@@ -91,7 +92,7 @@ class Trace(Mobility):
             samples on a straight line to be one leg. The default is what two decimals tell.
     """
 
-    file: str
+    file: Annotated[str, OnDisk()]
     start_s: Seconds | None = None
     duration_s: Annotated[Seconds, Field(gt=0)] | None = None
     region_m: Region | None = None

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from cosim.on_disk import OnDisk
 from cosim.units import Decibels, Seconds
 from cosim.world.errors import WorldError
 from cosim.world.path_loss._gains import Columns, Gains, read_gains
@@ -38,7 +39,7 @@ class Measured(PathLoss):
             `hold`, and a tenth of it with `linear`.
     """
 
-    file: str
+    file: Annotated[str, OnDisk()]
     src: str = "src"
     dst: str = "dst"
     time: str = "t_s"

@@ -1,0 +1,162 @@
+"""Which runs are the same: what decides numbers is in the hash, and nothing else."""
+
+import sys
+
+import pytest
+
+from cosim.on_disk import digest, named
+from cosim.plugin import search_in
+from cosim.results import identity
+from cosim.results.identity import code_version, content_hash, folder_name
+from cosim.scenario.tree import Scenario
+from cosim.version import VERSION
+
+
+def scenario(**keys):
+    return Scenario.model_validate({"name": "synthetic"} | keys)
+
+
+def test_the_hash_is_of_what_decides_the_numbers(monkeypatch):
+    base = content_hash(scenario())
+    assert content_hash(scenario(seed=7)) == base
+    assert content_hash(scenario(plots=("delay_cdf",))) == base
+    assert content_hash(scenario(channel={"range": "400 m"})) != base
+    assert folder_name(scenario(seed=7)) == f"synthetic-{base}-s7"
+    monkeypatch.setattr(identity, "VERSION", "99.0")
+    code_version.cache_clear()
+    assert content_hash(scenario()) != base
+    monkeypatch.undo()
+    code_version.cache_clear()
+    assert content_hash(scenario()) == base
+
+
+def test_code_that_decides_numbers_has_a_version_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(identity, "__file__", str(tmp_path / "results" / "identity.py"))
+    for place in ("sim/run.py", "world/world.py", "cli/app.py"):
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).write_text("x = 1\n")
+
+    def now():
+        code_version.cache_clear()
+        return code_version()
+
+    try:
+        base = now()
+        assert base.startswith(f"{VERSION}+")
+        (tmp_path / "cli/app.py").write_text("x = 2\n")  # shows numbers, and makes none
+        (tmp_path / "sim/__pycache__").mkdir()
+        (tmp_path / "sim/__pycache__/run.pyc").write_text("x")
+        assert now() == base
+        (tmp_path / "sim/run.py").write_text("x = 2\n")
+        assert now() != base
+    finally:
+        code_version.cache_clear()
+
+
+def using(kind="text_classification", **keys):
+    return {"learning": {"tasks": {"use": ({"kind": kind} | keys,)}}}
+
+
+SENTENCES = {"kind": "text_classification", "path": "d"}
+
+
+FILES = {
+    "edges of a plan": ({"topology": {"planner": {"kind": "from_file", "file": "f"}}}, "f"),
+    "measured gains": ({"channel": {"path_loss": {"kind": "measured", "file": "f"}}}, "f"),
+    "a task": (using(path="d"), "d/train.json"),
+    "a task in a task": (using("relabelled", task=SENTENCES), "d/f"),
+    "a test file": (using(path="d", test_path="f"), "f"),
+    "a template": (using(path="d", template_file="f"), "f"),
+    "pictures": (using("cifar100", path="d"), "d/sub/meta"),
+    "a data set": (
+        using("hub", dataset="path:d", template="{text} {answer}", choices="label"),
+        "d/data.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_what_stands_in_files_is_part_of_it(tmp_path, form):
+    keys, place = FILES[form]
+    given = scenario(**keys, data_root=str(tmp_path))
+    missing = content_hash(given)
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_text("one")
+    one = content_hash(given)
+    (tmp_path / place).write_text("two")
+    assert len({missing, one, content_hash(given)}) == 3
+    (tmp_path / place).write_text("one")
+    assert content_hash(given) == one
+
+
+@pytest.mark.parametrize("kind", ["sumo_fcd", "ns2", "bonnmotion", "csv_trace"])
+def test_traces_are_part_of_it_wherever_they_lie(tmp_path, kind):
+    texts = {"a": "one", "b": "two", "c": "one"}
+    for folder, text in texts.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "t").write_text(text)
+    hashes = {
+        folder: content_hash(
+            scenario(
+                devices=({"count": 2, "mobility": {"kind": kind, "file": "t"}},),
+                data_root=str(tmp_path / folder),
+            )
+        )
+        for folder in texts
+    }
+    assert hashes["a"] == hashes["c"] != hashes["b"]
+
+
+@pytest.mark.parametrize(
+    "learning",
+    [
+        {"model": {"kind": "causal_lm", "source": "path:m"}},
+        {"model": {"kind": "encoder", "source": "path:m"}},
+        {"model": {"kind": "image", "source": "path:m"}},
+        {"start": "m"},
+    ],
+)
+def test_models_and_adapters_are_part_of_it(tmp_path, monkeypatch, learning):
+    monkeypatch.chdir(tmp_path)
+    given = scenario(learning=learning, data_root="elsewhere")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/weights").write_text("one")
+    one = content_hash(given)
+    (tmp_path / "m/.cache").write_text("hidden")
+    assert content_hash(given) == one
+    (tmp_path / "m/weights").write_text("two")
+    assert content_hash(given) != one
+
+
+def test_what_names_nothing_on_disk_is_not_looked_up(tmp_path):
+    models = ("builtin:tiny", "someone/model")
+    for source in models:
+        given = scenario(learning={"model": {"kind": "causal_lm", "source": source}})
+        assert list(named(given, tmp_path)) == []
+
+
+def test_the_source_of_plug_ins_is_part_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    search_in(tmp_path)
+    given = scenario(plugins=("mine_one", "mine_two.part"))
+    (tmp_path / "mine_one.py").write_text("a = 1\n")
+    (tmp_path / "mine_two").mkdir()
+    (tmp_path / "mine_two/__init__.py").write_text("")
+    (tmp_path / "mine_two/part.py").write_text("")
+    (tmp_path / "mine_two/helper.py").write_text("a = 1\n")
+    hashes = [content_hash(given)]
+    for place in ("mine_one.py", "mine_two/helper.py"):
+        (tmp_path / place).write_text("a = 2\n")
+        hashes.append(content_hash(given))
+    assert len(set(hashes)) == 3
+
+
+def test_a_digest_is_of_names_and_contents(tmp_path):
+    (tmp_path / "d/e").mkdir(parents=True)
+    (tmp_path / "d/e/f").write_text("x")
+    base = digest([tmp_path / "d"])
+    (tmp_path / "d").rename(tmp_path / "moved")
+    assert digest([tmp_path / "moved"]) == base
+    (tmp_path / "moved/e/f").rename(tmp_path / "moved/e/g")
+    assert digest([tmp_path / "moved"]) != base
+    assert digest([tmp_path / "none"]) != digest([])
