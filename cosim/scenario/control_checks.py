@@ -76,7 +76,7 @@ def _rank(scenario: Scenario) -> _Found:
     if not control.chooses_rank:
         return
     name, method = kind_of(control), learning.method
-    if hasattr(method, "ranks") and not method.takes_density:
+    if getattr(method, "ranks", ()) and not method.takes_density:
         yield (
             ("learning", "method"),
             f"expected one rank for all devices, which control {name!r} chooses, got "

@@ -142,6 +142,8 @@ def _syntax_problem(error: MarkedYAMLError, text: str, start: Mark) -> Problem:
         message = f"expected an anchor `&{name}` earlier in the file, got only its alias `*{name}`"
     elif "unknown escape character" in reason:
         message = f"expected a known escape, got {reason.rsplit(maxsplit=1)[-1]}; use single quotes"
+    elif error.context is not None and "flow" in error.context and here[:column][-1:] == ":":
+        message = f"expected a space after ':', got {here[column : column + 1]!r}"
     elif error.context is not None and "flow" in error.context:
         opening = error.context_mark
         bracket = "}" if "mapping" in error.context else "]"
@@ -239,6 +241,11 @@ class _Builder:
                 shown = show(key) if isinstance(key_node, ScalarNode) else "a collection"
                 self.refuse(key_node, path, f"expected text as a key, got {shown}")
                 continue
+            if ":" in key and key_node.style is None and _is_empty(value_node):
+                name, _, value = key.partition(":")
+                message = f"expected {f'{name}: {value}'!r}, got {key!r}, with no space after ':'"
+                self.refuse(key_node, path, message)
+                continue
             at = (*path, key)
             if key in first:
                 before = first[key]
@@ -271,6 +278,10 @@ class _Builder:
                 self.marks |= own
                 if isinstance(built, dict):
                     yield built
+
+
+def _is_empty(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and node.style is None and not node.value
 
 
 def _scalar(node: ScalarNode) -> Any:

@@ -29,6 +29,12 @@ WRONG = {
         FEDERATED + WEIGHTED + "control: osfa\nlearning: {method: lora}\n",
         "control: with 'osfa', which sets densities: expected a method that takes a density",
     ),
+    "one rank for all, and no densities": (
+        FEDERATED + WEIGHTED + "control: tsfa\nlearning: {method: flexlora}\n",
+        "control: with 'tsfa', which sets densities: expected a method that takes a density (soft, "
+        "flasc, rlora; fedlodrop, hetlora with sense: p3; lori and sparse_orthogonal one for good, "
+        "as control deadline sets it), got flexlora",
+    ),
     "masks that stay": (
         WEIGHTED + "control: osfa\n",
         "control: expected deadline or fixed with method 'sparse_orthogonal', whose masks are as "

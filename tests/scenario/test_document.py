@@ -56,6 +56,14 @@ SYNTAX = {
             "its own, or quote a text that holds ': '"
         ],
     ),
+    "no space before a brace": (
+        "topology: {planner:{kind: ring}}\n",
+        ["1:20: expected a space after ':', got '{'"],
+    ),
+    "no space in a flow": (
+        "link: {rate:shannon}\n",
+        ["1:8 link: expected 'rate: shannon', got 'rate:shannon', with no space after ':'"],
+    ),
     "indentation": (
         "link:\n    rate: 1\n  error: 2\n",
         [

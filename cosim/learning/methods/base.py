@@ -239,8 +239,9 @@ class Method(Plugin):
         keys = self._keys_at(float(density))
         if keys is None:
             raise ValueError(
-                f"expected a method that takes a density (soft, flasc, rlora, lori, "
-                f"sparse_orthogonal; fedlodrop, hetlora with sense: p3), got {kind_of(self)}"
+                "expected a method that takes a density (soft, flasc, rlora; fedlodrop, hetlora "
+                "with sense: p3; lori and sparse_orthogonal one for good, as control deadline sets "
+                f"it), got {kind_of(self)}"
             )
         return self.model_copy(update=keys)
 

@@ -18,7 +18,7 @@ class KNearest(GraphPlanner):
     """Links between each device and the k that it hears best.
 
     Attributes:
-        k: how many. The default, 3, is an assumption of this project.
+        k: how many, or all where it hears fewer. The default, 3, is an assumption of this project.
     """
 
     k: Annotated[int, Field(ge=1)] = 3

@@ -61,6 +61,7 @@ class WithServer(Protocol):
 
     def misfits(self, scenario: Scenario) -> Iterator[Misfit]:
         """Yield what keeps everybody from the server, as far as it is known before a run."""
+        yield from super().misfits(scenario)
         try:
             (server,) = scenario.servers
         except ValueError as error:

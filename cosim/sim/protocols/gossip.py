@@ -44,7 +44,8 @@ class Gossip(Protocol):
     when a plan gives it some.
 
     Attributes:
-        fanout: how many neighbours an update goes to, drawn anew for each update; or `all`.
+        fanout: how many neighbours an update goes to, drawn anew for each update, or all of them
+            where there are fewer; or `all`.
         mixing: weight of an update that is not stale.
         staleness_exponent: how fast the weight falls with staleness; at 0 it does not.
         busy: what a device does that has trained again while its last update is still on its way:
