@@ -31,7 +31,6 @@ Over = Literal["time", "rounds"]
 POINTS = 60  # of a curve over time that is averaged
 MARKS = 8  # markers on it
 COLUMN: dict[Over, str] = {"time": "t_s", "rounds": "round"}
-TITLE: dict[Over, str] = {"time": "Simulated time (s)", "rounds": "Rounds"}
 
 
 class AccuracyVsTime(Figure):
@@ -81,7 +80,10 @@ class AccuracyVsTime(Figure):
                 panels[0].set_ylabel("Mean accuracy, own task (%)")
                 panels[1].set_ylabel("Mean accuracy, all tasks (%)")
             for axes in panels:
-                axes.set_xlabel(TITLE[self.over])
+                if self.over == "rounds":
+                    style.count_rounds(axes, "Rounds")
+                else:
+                    axes.set_xlabel("Simulated time (s)")
                 axes.grid(visible=True)
                 axes.margins(x=0.02)
             note = _axes.interval_note(table["num_seeds"])

@@ -47,7 +47,7 @@ class ControlsVsRound(Figure):
             for axes in panels:
                 axes.grid(visible=True)
                 axes.margins(x=0.02)
-            panels[-1].set_xlabel("Round")
+            style.count_rounds(panels[-1])
             page.align_ylabels(panels)
             return Drawing(page, table)
 

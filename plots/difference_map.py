@@ -122,7 +122,7 @@ class DifferenceMap(Figure):
             title = f"$\\Delta$ {what[:1].lower()}{what[1:]}"
             bar.set_label(f"{title} (points)" if unit.name == "%" else unit.named(title))
             bar.outline.set_linewidth(0.6)
-            told = others[0] if len(others) == 1 else "each line"
+            told = others[0] if len(others) == 1 else "each row"
             _axes.legend_over(page, *_legend(table), _note(table, f"{told} less {baseline}"))
             return Drawing(page, table)
 

@@ -106,7 +106,7 @@ class MeasuresVsRound(Figure):
                     top = axes.get_ylim()[1]
                     axes.set_ylim(-0.04 * top, 1.04 * top)
                 if number + columns >= len(drawn):
-                    axes.set_xlabel("Round")
+                    style.count_rounds(axes)
                     axes.tick_params(labelbottom=True)
             if len(groups) > 1 or len(groups[0].runs) > 1:
                 lines = {

@@ -124,6 +124,14 @@ def tag(axes: "Axes", text: str, where: str = "upper left") -> None:
     )
 
 
+def count_rounds(axes: "Axes", title: str = "Round") -> None:
+    """Make the horizontal axis one of rounds, with ticks at whole numbers."""
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel(title)
+
+
 def halo() -> list[Any]:
     """Return path effects that set a text off from the lines that it lies on."""
     from matplotlib.patheffects import withStroke  # noqa: PLC0415

@@ -21,4 +21,6 @@ for study in "$here"/p[123]_*.yaml; do
     *) ${COSIM:-cosim} sweep "$study" || failed=1 ;;
   esac
 done
+# P3's figure of complexity needs no run.
+${COSIM:-cosim} plot --figure soft_complexity || failed=1
 exit $failed

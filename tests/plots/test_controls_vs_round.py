@@ -20,3 +20,10 @@ def test_numbers_are_those_of_the_table(run):
 
 def test_a_queue_has_a_panel(run):
     assert len(drawn("controls_vs_round", [run]).canvas.axes) == 3
+
+
+def test_rounds_are_whole_numbers(run):
+    axes = drawn("controls_vs_round", [run]).canvas.axes[-1]
+    axes.set_xlim(1.0, 3.0)  # a short run: ticks at halves would be likely
+    ticks = axes.get_xticks()
+    assert (ticks == np.round(ticks)).all()

@@ -146,7 +146,7 @@ def test_a_third_key_makes_panels_and_each_further_line_a_row(mapped, tmp_path, 
     assert texts_of(drawing.canvas.axes[3]) == {(0, 0): "0.0", (1, 0): "0.0"}
     assert texts_of(drawing.canvas.axes[2]) == {}
     note = drawing.canvas.legends[0].get_title().get_text()
-    assert note.startswith("each line less lora")
+    assert note.startswith("each row less lora")
 
 
 def test_lines_may_be_told_by_several_keys(mapped):
