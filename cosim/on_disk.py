@@ -9,13 +9,18 @@ annotated:
 import hashlib
 import importlib.util
 import os
+import stat
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from cosim.plugin import Section
+
+# Folders with such files do not count: they are runs and sweeps, which may lie among data.
+_OUTPUT = ({"manifest.json", "scenario.yaml"}, {"sweep.json"})
 
 
 @dataclass(frozen=True)
@@ -26,10 +31,12 @@ class OnDisk:
         prefix: what such a name begins with, where the field may hold others, too.
         in_data_root: whether it is looked up in the scenario's `data_root`; else in the current
             directory.
+        beside: field of the same section, in or beside whose file or folder it is looked up.
     """
 
     prefix: str = ""
     in_data_root: bool = True
+    beside: str = ""
 
 
 def named(value: Any, data_root: Path) -> Iterator[Path]:
@@ -41,11 +48,18 @@ def named(value: Any, data_root: Path) -> Iterator[Path]:
             if not marks:
                 yield from named(held, data_root)
             elif isinstance(held, str) and held.startswith(marks[0].prefix):
-                path = _home(held.removeprefix(marks[0].prefix))
-                yield data_root / path if marks[0].in_data_root else path
+                yield _place(value, marks[0], data_root) / _home(held.removeprefix(marks[0].prefix))
     elif isinstance(value, list | tuple):
         for item in value:
             yield from named(item, data_root)
+
+
+def _place(section: Section, mark: OnDisk, data_root: Path) -> Path:
+    """Return the folder that a name is looked up in."""
+    if not mark.beside:
+        return data_root if mark.in_data_root else Path()
+    other = data_root / _home(getattr(section, mark.beside))
+    return other if other.is_dir() else other.parent
 
 
 def _home(name: str) -> Path:
@@ -55,21 +69,33 @@ def _home(name: str) -> Path:
         return Path(name)
 
 
-def source_of(module: str) -> Path | None:
-    """Return where a module's source is: its package, if it is in one, or else its file."""
-    top = importlib.util.find_spec(module.partition(".")[0])
-    if top is None:
-        return None
-    if top.submodule_search_locations:
-        return Path(next(iter(top.submodule_search_locations)))
-    return None if top.origin is None else Path(top.origin)
+def sources_of(module: str) -> list[Path]:
+    """Return the files of Python that a plug-in is made of, as far as they show.
+
+    They are those of its package, or, if it is a single file, all that lie beside it, as it may
+    import them; of a file that is installed it is that alone.
+    """
+    top = module.partition(".")[0]
+    if top in sys.modules:  # which __main__ is, too, that cannot be searched for
+        folders = getattr(sys.modules[top], "__path__", None)
+        found = getattr(sys.modules[top], "__file__", None)
+    else:
+        spec = importlib.util.find_spec(top)
+        folders = None if spec is None else spec.submodule_search_locations
+        found = None if spec is None else spec.origin
+    if folders is not None:
+        return sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
+    if found is None or not found.endswith(".py"):
+        return []
+    path = Path(found)
+    return [path] if "site-packages" in path.parts else sorted(path.parent.glob("*.py"))
 
 
 def digest(paths: Iterable[Path]) -> bytes:
     """Return a digest of what stands in files and folders, wherever these are.
 
-    Of a folder all files count by name and content, but for hidden ones and compiled Python. What
-    cannot be read has a digest, too: who needs it says why.
+    Of a folder all files count by name and content, but for hidden ones, compiled Python, and runs
+    and sweeps. What cannot be read has a digest, too: who needs it says why.
     """
     whole = hashlib.sha256()
     for path in paths:
@@ -78,8 +104,13 @@ def digest(paths: Iterable[Path]) -> bytes:
 
 
 def _of_folder(folder: Path) -> bytes:
-    whole = hashlib.sha256()
-    for top, folders, files in os.walk(folder):
+    whole, seen = hashlib.sha256(), set[str]()
+    for top, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(top)
+        if real in seen or any(output <= set(files) for output in _OUTPUT):
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(each for each in folders if not _is_aside(each))
         for name in sorted(each for each in files if not _is_aside(each)):
             path = Path(top, name)
@@ -95,12 +126,14 @@ def _is_aside(name: str) -> bool:
 def _of_file(path: Path) -> bytes:
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return b"no file"
         return _content(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
     except OSError as error:
         return type(error).__name__.encode()
 
 
-@lru_cache(maxsize=4096)
+@cache
 def _content(path: Path, _stamp: tuple[int, ...]) -> bytes:
     """Return the digest of a file as it is at this stamp."""
     with path.open("rb") as file:

@@ -121,17 +121,25 @@ def along(scenarios: Sequence[Scenario], key: str, by: Sequence[str] = ()) -> Al
         places.sort(key=lambda place: rank[values[place].text])
         for one, other in pairwise(places):
             if values[one].text == values[other].text:
-                differ = varied_keys([trees[one], trees[other]])
-                hint = "name that key in `by` too, or leave `by` out" if by else "name it as `by`"
+                difference = _difference(scenarios[one], scenarios[other], by)
                 raise FigureError(
                     f"expected one experiment for {key}={values[one].text} on the line {label!r}, "
-                    f"got two, which differ in {', '.join(map(_dotted, differ))}; {hint}, or leave "
-                    "some runs out"
+                    f"got two{difference} leave some runs out"
                 )
         lines.append(Line(label if len(members) > 1 else "", tuple(places)))
     paths = [path for path in trees[0] if is_under(path, key)]
     dimension = dimension_of(paths[0][-1]) if is_numeric and len(paths) == 1 else None
     return Along(key, tuple(values), is_numeric, dimension, tuple(lines))
+
+
+def _difference(one: Scenario, other: Scenario, by: Sequence[str]) -> str:
+    """Return what two experiments that should be on two lines differ in, and what would do."""
+    differ = ["name"] if one.name != other.name else []
+    differ += [_dotted(path) for path in varied_keys([leaves(one), leaves(other)])]
+    if not differ:
+        return " of the same scenario, run with other files or another code;"
+    hint = "name that key in `by` too, or leave `by` out" if by else "name it as `by`"
+    return f", which differ in {', '.join(differ)}; {hint}, or"
 
 
 def only_key(scenarios: Sequence[Scenario]) -> str:
@@ -156,9 +164,16 @@ def value_texts(scenarios: Sequence[Scenario], key: str) -> list[str]:
     Raises:
         FigureError: an experiment has no such key.
     """
+    return _value_texts(scenarios, key, key.rpartition(".")[2])
+
+
+def _value_texts(scenarios: Sequence[Scenario], key: str, named: str) -> list[str]:
     values = _values(key, [leaves(scenario) for scenario in scenarios])
-    last = key.rpartition(".")[2]
-    return [each.text if each.number is None else f"{last}={each.text}" for each in values]
+    bare = ("true", "false", "none")  # which say nothing alone, as numbers do not
+    return [
+        f"{named}={each.text}" if each.number is not None or each.text in bare else each.text
+        for each in values
+    ]
 
 
 def texts_by(scenarios: Sequence[Scenario], keys: Sequence[str]) -> list[str]:
@@ -167,7 +182,9 @@ def texts_by(scenarios: Sequence[Scenario], keys: Sequence[str]) -> list[str]:
     Raises:
         FigureError: an experiment has no such key.
     """
-    texts = [value_texts(scenarios, key) for key in keys]
+    last = [key.rpartition(".")[2] for key in keys]
+    names = [key if last.count(each) > 1 else each for key, each in zip(keys, last, strict=True)]
+    texts = [_value_texts(scenarios, key, name) for key, name in zip(keys, names, strict=True)]
     telling = [each for each in texts if len(set(each)) > 1] or texts
     return [", ".join(values) for values in zip(*telling, strict=True)]
 

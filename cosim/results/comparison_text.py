@@ -15,6 +15,7 @@ _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _DIGITS = 3  # of a mean without an interval
 _MOST_DIGITS = 4
 _MOST_DECIMALS = 9
+_ROUNDING = 1e-12  # of a mean: what sums of equal numbers may differ by
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -115,9 +116,9 @@ def _columns(
         estimates = [value(row, metric) for row in rows]
         factor, unit = _scale(metric, estimates)
         scaled = [_scaled(each, factor) for each in estimates]
-        without = _decimals_without_interval(scaled)
+        is_whole = all(each.num == 0 or each.mean.is_integer() for each in scaled)
         cells = [
-            _cell(each, _decimals(each, without), len(row.seeds), signed=signed)
+            _cell(each, _decimals(each, is_whole), len(row.seeds), signed=signed)
             for each, row in zip(scaled, rows, strict=True)
         ]
         columns.append((metric, unit, cells))
@@ -138,28 +139,22 @@ def _scaled(of: Estimate, factor: float) -> Estimate:
     return Estimate(factor * of.mean, factor * of.half_width, of.num)
 
 
-def _decimals(of: Estimate, without: int) -> int:
+def _decimals(of: Estimate, is_whole: bool) -> int:
     """Return how many decimals a mean has: as show two digits of its interval.
 
-    No more than show four digits of the mean, but never an interval as 0.
+    No more than show four digits of the mean, but never an interval as 0. Without an interval, or
+    one that is rounding's, as show three digits of the mean; none in a column of whole numbers.
     """
-    if not of.half_width > 0.0:
-        return without
-    most = _decimals_of(max(abs(of.mean), of.half_width), _MOST_DIGITS)
+    size = abs(of.mean)
+    if not of.half_width > _ROUNDING * size:
+        return 0 if is_whole else _decimals_of(size, _DIGITS)
+    most = _decimals_of(max(size, of.half_width), _MOST_DIGITS)
     return max(min(_decimals_of(of.half_width, 2), most), _decimals_of(of.half_width, 1))
-
-
-def _decimals_without_interval(estimates: Sequence[Estimate]) -> int:
-    """Return how many decimals show three digits of the largest mean; none of whole numbers."""
-    if all(each.num == 0 or each.mean.is_integer() for each in estimates):
-        return 0
-    largest = max(abs(each.mean) for each in estimates if each.num)
-    return _decimals_of(largest, _DIGITS)
 
 
 def _decimals_of(number: float, digits: int) -> int:
     """Return how many decimals show so many digits of a number."""
-    if number == 0.0:
+    if number == 0.0 or math.isnan(number):
         return 0
     return min(max(digits - 1 - math.floor(math.log10(number)), 0), _MOST_DECIMALS)
 

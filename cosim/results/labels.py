@@ -38,7 +38,7 @@ def labels(scenarios: Sequence[Scenario], untold: Collection[Path] = ()) -> list
     told = [""] * len(names)
     for name in dict.fromkeys(names):
         places = [place for place, each in enumerate(names) if each == name]
-        texts = _labels_of_one_name([leaves(scenarios[place]) for place in places], untold)
+        texts = _labels_of_one_name([_told_leaves(scenarios[place]) for place in places], untold)
         for place, text in zip(places, texts, strict=True):
             named = [name] if len(set(names)) > 1 or not text else []
             told[place] = ", ".join([*named, *([text] if text else [])])
@@ -53,9 +53,8 @@ def _labels_of_one_name(trees: Sequence[Leaves], untold: Collection[Path]) -> li
         keys = [key for key in varied if key in tree and _tells(key, tree, trees, varied)]
         words: dict[str, None] = {}  # in order, each once
         for key in keys:
-            if _is_item(key) and tree.get(_item_before(key)) == tree[key]:
-                count = sum(_is_item(each) and each[:-2] == key[:-2] for each in tree)
-                words[f"{short[key[:-2]]}={count} items"] = None
+            if _is_item(key) and tree.get(_item_before(key)) == tree[key] and _differ(key, trees):
+                words[f"{short[key[:-2]]}={_num_items(key, tree)} items"] = None
             else:
                 words[f"{short[key]}={show(key[-1], tree[key])}"] = None
         told.append(", ".join(words))
@@ -67,16 +66,28 @@ def _is_item(key: Path) -> bool:
     return len(key) > 1 and key[-1] == "kind" and key[-2].isdecimal()
 
 
+def _num_items(key: Path, tree: Leaves) -> int:
+    """Return how many items the list has of which a key is the kind of one."""
+    return sum(_is_item(each) and each[:-2] == key[:-2] for each in tree)
+
+
+def _differ(key: Path, trees: Sequence[Leaves]) -> bool:
+    """Return whether the list has not as many items everywhere."""
+    return len({_num_items(key, tree) for tree in trees}) > 1
+
+
 def _item_before(key: Path) -> Path:
     return (*key[:-2], str(int(key[-2]) - 1), key[-1])
 
 
 def leaves(scenario: Scenario) -> Leaves:
-    """Return every value of a scenario by the path of its field, a kind's name under `kind`.
+    """Return every value of a scenario by the path of its field, a kind's name under `kind`."""
+    return _leaves(plain(scenario))
 
-    A rank that the controller chooses is none of the scenario's.
-    """
-    tree = _leaves(plain(scenario))
+
+def _told_leaves(scenario: Scenario) -> Leaves:
+    """Return `leaves` without a rank in whose place the controller chooses one."""
+    tree = leaves(scenario)
     if scenario.control.chooses_rank:
         tree.pop(("learning", "method", "rank"), None)
     return tree
@@ -135,7 +146,8 @@ def show(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        ends = tuple(dict.fromkeys(value)) if len(value) == 2 else value  # a range of one value
+        is_range = len(value) == 2 and dimension is not None
+        ends = tuple(dict.fromkeys(value)) if is_range else value  # a range of one value
         inside = ", ".join(show("", item) for item in ends)
         text = inside if len(ends) == 1 else f"[{inside}]"
         return f"{text} {dimension.unit}" if dimension is not None else text

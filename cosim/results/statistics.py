@@ -35,5 +35,6 @@ def mean_interval(
     from scipy.stats import t  # noqa: PLC0415  slow to load, and not needed for one seed
 
     spread = values.std(axis=0, ddof=1) / math.sqrt(n)
+    spread = np.where((values == values[0]).all(axis=0), 0.0, spread)  # not what rounding leaves
     half: NDArray[np.float64] = t.ppf((1.0 + confidence) / 2.0, n - 1) * spread
     return mean, half

@@ -53,5 +53,6 @@ class _Samples:
             return
         instants, devices = np.nonzero(np.stack(self._alive))
         at_s = np.array(self._at_s)[instants]
+        positions_m = self._sim.world.tracks_m(devices, at_s)
         self._at_s, self._alive = [], []
-        self._sim.books.positions(at_s, devices, self._sim.world.tracks_m(devices, at_s))
+        self._sim.books.positions(at_s, devices, positions_m)

@@ -379,6 +379,7 @@ def test_where_a_model_was_looked_for(tmp_path, folder, monkeypatch):
         ("path:all", "got all, which has no config.json; there is one in minilm in it"),
         ("path:file", "got file, which is a file"),
         ("./minilm", r"hub, got './minilm', .* a folder is named path:./minilm"),
+        ("all", "hub, got 'all', which is a folder here; a folder is named path:all"),
     ):
         with pytest.raises(LearningError, match=said):
             CausalLm(source=source).load()

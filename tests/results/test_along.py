@@ -2,7 +2,7 @@
 
 import pytest
 
-from cosim.results.along import along, only_key, value_texts
+from cosim.results.along import along, only_key, texts_by, value_texts
 from cosim.results.figure import FigureError
 from cosim.scenario.tree import Scenario
 
@@ -95,3 +95,32 @@ def test_what_is_not_there_is_said():
         along(points, "devices.0.count")
     with pytest.raises(FigureError, match=r"differ in learning\.method, devices\.0\.count"):
         only_key([*points, scenario("lora", 6)])
+
+
+def test_lines_by_several_keys_are_told_apart():
+    found = [
+        Scenario.model_validate(
+            {
+                "devices": ({"group": "a", "count": a}, {"group": "b", "count": b}),
+                "record": {"packets": a == 2},
+            }
+        )
+        for a, b in ((2, 3), (3, 2))
+    ]
+    assert texts_by(found, ("devices.0.count", "devices.1.count")) == [
+        "devices.0.count=2, devices.1.count=3",
+        "devices.0.count=3, devices.1.count=2",
+    ]
+    assert texts_by(found, ("record.packets", "devices.0.count")) == [
+        "packets=true, count=2",
+        "packets=false, count=3",
+    ]
+
+
+def test_what_the_scenario_does_not_tell_is_said():
+    one, other = scenario("lora", 2), scenario("lora", 4)
+    with pytest.raises(FigureError, match="got two of the same scenario, run with other files"):
+        along([one, other, one], "devices.0.count")
+    named = other.model_copy(update={"name": "another"})
+    with pytest.raises(FigureError, match=r"got two, which differ in name; name it as `by`, or "):
+        along([one, other, named], "devices.0.count")

@@ -170,18 +170,22 @@ def test_every_interval_shows_its_own_digits():
         "tiny": [57.2, 57.2001, 57.2002],
         "none": [12.0, 12.0, 12.0],
         "one": [21.25],
+        "same": [4.11, 4.11, 4.11],
+        "small": [0.3123],
     }
     rows = [Row(label, {"energy_j": dict(enumerate(numbers))}) for label, numbers in values.items()]
     half = {label: estimate(numbers).half_width for label, numbers in values.items()}
     found = Comparison(tuple(rows), (metric("energy_j"),), math.nan, False, None)
-    words = [line.split(maxsplit=2) for line in text(found, 80).splitlines()]
+    words = [line.split(maxsplit=2) for line in text(found, 80).splitlines()][:-2]  # no notes
     shown = [(each[0], each[2]) for each in words if each and each[0] in values]
-    assert shown[:5] == [
+    assert shown == [
         ("wide", f"340 ± {half['wide']:.0f}"),
         ("narrow", f"98.20 ± {half['narrow']:.2f}"),
         ("tiny", f"57.2001 ± {half['tiny']:.4f}"),
-        ("none", "12 ± 0"),
-        ("one", "21"),
+        ("none", "12.0 ± 0.0"),
+        ("one", "21.2"),
+        ("same", "4.11 ± 0.00"),
+        ("small", "0.312"),
     ]
 
 

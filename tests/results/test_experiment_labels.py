@@ -64,6 +64,16 @@ FORMS = {
          "learning.tasks.use=[topic, syntax]; learning.tasks.partition=iid"),
         ["use=3 items", "scenario", "use.1=syntax"],
     ),
+    "as many items": (
+        ("topology.triggers=[{kind: every, interval: 9 s}, {kind: every, interval: 8 s}]",
+         "topology.triggers=[{kind: every, interval: 9 s}, on_churn]"),
+        ["triggers.1=every", "triggers.1=on_churn"],
+    ),
+    "two equal numbers that are no range": (
+        ("learning.method={kind: hetlora, ranks: [4]}",
+         "learning.method={kind: hetlora, ranks: [4, 4]}"),
+        ["ranks=4", "ranks=[4, 4]"],
+    ),
     "what others of another name have": (
         ("name=a; spectrum.bandwidth=1 MHz", "name=a; spectrum.bandwidth=2 MHz",
          "name=b; devices.0.count=3; learning.method=lora"),

@@ -1,6 +1,8 @@
 """Which runs are the same: what decides numbers is in the hash, and nothing else."""
 
+import os
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -8,6 +10,8 @@ from cosim.on_disk import digest, named
 from cosim.plugin import search_in
 from cosim.results import identity
 from cosim.results.identity import code_version, content_hash, folder_name
+from cosim.results.run_folder import RunFolder
+from cosim.results.sweep_folder import write_sweep
 from cosim.scenario.tree import Scenario
 from cosim.version import VERSION
 
@@ -32,8 +36,8 @@ def test_the_hash_is_of_what_decides_the_numbers(monkeypatch):
 
 def test_code_that_decides_numbers_has_a_version_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(identity, "__file__", str(tmp_path / "results" / "identity.py"))
-    for place in ("sim/run.py", "world/world.py", "cli/app.py"):
-        (tmp_path / place).parent.mkdir()
+    for place in ("sim/run.py", "scenario/tree.py", "scenario/schema.py", "cli/app.py"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).write_text("x = 1\n")
 
     def now():
@@ -43,12 +47,15 @@ def test_code_that_decides_numbers_has_a_version_of_its_own(tmp_path, monkeypatc
     try:
         base = now()
         assert base.startswith(f"{VERSION}+")
-        (tmp_path / "cli/app.py").write_text("x = 2\n")  # shows numbers, and makes none
+        for place in ("cli/app.py", "scenario/schema.py"):  # show numbers, and make none
+            (tmp_path / place).write_text("x = 2\n")
         (tmp_path / "sim/__pycache__").mkdir()
         (tmp_path / "sim/__pycache__/run.pyc").write_text("x")
         assert now() == base
         (tmp_path / "sim/run.py").write_text("x = 2\n")
-        assert now() != base
+        changed = now()
+        (tmp_path / "scenario/tree.py").write_text("x = 2\n")
+        assert len({base, changed, now()}) == 3
     finally:
         code_version.cache_clear()
 
@@ -66,6 +73,7 @@ FILES = {
     "a task": (using(path="d"), "d/train.json"),
     "a task in a task": (using("relabelled", task=SENTENCES), "d/f"),
     "a test file": (using(path="d", test_path="f"), "f"),
+    "labels beside one file": (using(path="d/one.json"), "d/labels.json"),
     "a template": (using(path="d", template_file="f"), "f"),
     "pictures": (using("cifar100", path="d"), "d/sub/meta"),
     "a data set": (
@@ -149,6 +157,59 @@ def test_the_source_of_plug_ins_is_part_of_it(tmp_path, monkeypatch):
         (tmp_path / place).write_text("a = 2\n")
         hashes.append(content_hash(given))
     assert len(set(hashes)) == 3
+
+
+def test_a_file_that_a_plug_in_may_import_is_part_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    search_in(tmp_path)
+    (tmp_path / "mine_three.py").write_text("")
+    (tmp_path / "mine_three_helper.py").write_text("a = 1\n")
+    given = scenario(plugins=("mine_three",))
+    one = content_hash(given)
+    (tmp_path / "mine_three_helper.py").write_text("a = 2\n")
+    assert content_hash(given) != one
+
+
+def test_a_script_may_hold_plug_ins(tmp_path, monkeypatch):
+    given = scenario(plugins=("__main__",))
+    script = ModuleType("__main__")  # without a spec, as that of a script
+    script.__file__ = str(tmp_path / "mine.py")
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    (tmp_path / "mine.py").write_text("a = 1\n")
+    one = content_hash(given)
+    (tmp_path / "mine.py").write_text("a = 2\n")
+    assert content_hash(given) != one
+    del script.__file__  # as where Python is talked to
+    assert content_hash(given) != one
+
+
+def test_runs_among_the_data_are_not_part_of_it(tmp_path):
+    given = scenario(**using("text_classification", path="."), data_root=str(tmp_path))
+    (tmp_path / "train.json").write_text("[]")
+    base = content_hash(given)
+    run = RunFolder.create(tmp_path / "runs", scenario()).path
+    (run / "positions.parquet").write_text("x")
+    write_sweep(tmp_path / "runs" / "s", "s", "", [], ())
+    (tmp_path / "runs/s/log.txt").write_text("x")
+    assert content_hash(given) == base
+    (tmp_path / "manifest.json").write_text("{}")  # of somebody's data
+    assert content_hash(given) != base
+
+
+def test_links_are_followed_once(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/train.json").write_text("one")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/train").symlink_to(tmp_path / "real")
+    (tmp_path / "real/back").symlink_to(tmp_path / "d")
+    one = digest([tmp_path / "d"])
+    (tmp_path / "real/train.json").write_text("two")
+    assert digest([tmp_path / "d"]) != one
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert digest([tmp_path]) != digest([tmp_path / "pipe"])
 
 
 def test_a_digest_is_of_names_and_contents(tmp_path):

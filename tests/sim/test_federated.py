@@ -308,11 +308,6 @@ def told(text, overrides=()):
 
 
 MISTAKES = {
-    "a factor for what is dropped": (
-        f"devices:\n{BASE}protocol: {{kind: federated, staleness: 0.9}}",
-        "protocol.staleness: expected 0.5, its default, with late: drop, under which it has no "
-        "effect, got 0.9; leave it out, or use late: stale",
-    ),
     "no server": (
         "protocol: federated",
         "protocol: protocol federated needs a server: expected a device group with `role: "

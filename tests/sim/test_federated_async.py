@@ -296,20 +296,6 @@ def test_a_buffer_without_the_rule_that_has_one():
     ]
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ("decay: constant, exponent: 2", "exponent: expected 0.5, its default, with decay: const"),
-        ("hinge_after: 3", "hinge_after: expected 4, its default, with decay: polynomial, under "),
-        ("decay: constant, hinge_slope: 1", "hinge_slope: expected 10.0, its default, with decay"),
-    ],
-)
-def test_keys_without_effect_are_told(keys, message):
-    (problem,) = told(f"{BASE}protocol: {{kind: federated_async, {keys}}}")
-    assert problem.startswith(f"protocol.{message}")
-    assert problem.endswith(("; leave it out, or use decay: polynomial", "or use decay: hinge"))
-
-
 def test_a_rate_above_one_is_told():
     (problem,) = told(f"{BASE}protocol: {{kind: federated_async, rate: 1.5}}")
     assert problem.startswith("protocol.rate: expected")

@@ -121,6 +121,11 @@ def _read(source: str, architecture: Architecture) -> tuple[PreTrainedModel, Pla
             raise _no_model(folder)
         place = Place(str(folder), True, source)
         return _from_pretrained(place, architecture), place
+    if Path(source).is_dir():
+        raise LearningError(
+            "expected builtin:NAME, path:DIR or the id of a model on the hub, got "
+            f"{source!r}, which is a folder here; a folder is named path:{source}"
+        )
     place = Place(source, True, source)
     try:
         return _from_pretrained(place, architecture), place

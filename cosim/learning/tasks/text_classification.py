@@ -9,6 +9,7 @@ from cosim.learning.errors import LearningError
 from cosim.learning.tasks._files import Reader, TemplatedTask, Text
 from cosim.learning.tasks._rows import Row, read_json, under
 from cosim.learning.tasks.base import Example
+from cosim.on_disk import OnDisk
 from cosim.wording import did_you_mean, one_of, show
 
 _FEWEST = 2  # labels to choose from
@@ -27,7 +28,9 @@ class TextClassification(TemplatedTask):
     fields: ClassVar[tuple[str, ...]] = ("text",)
     answers: ClassVar[tuple[str, ...]] = ("label",)
 
-    labels: Text | Annotated[tuple[Text, ...], Field(min_length=_FEWEST)] = "labels.json"
+    labels: Annotated[
+        Text | Annotated[tuple[Text, ...], Field(min_length=_FEWEST)], OnDisk(beside="path")
+    ] = "labels.json"
     text_key: Text = "text"
     label_key: Text = "label"
 

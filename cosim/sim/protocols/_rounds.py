@@ -3,7 +3,7 @@
 Protocols whose devices wait for each other have these keys and steps in common.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import simpy
@@ -11,9 +11,8 @@ from pydantic import Field, PrivateAttr
 
 from cosim.boundary import Delivery
 from cosim.planning.mixing import mixing
-from cosim.scenario.tree import Scenario
 from cosim.sim.protocols._sending import is_received, links_to_alive, newest, send
-from cosim.sim.protocols.base import Misfit, Protocol, Steps
+from cosim.sim.protocols.base import Protocol, Steps
 from cosim.sim.simulation import Simulation
 from cosim.units import Seconds
 
@@ -42,10 +41,6 @@ class Synchronous(Protocol):
     round_interval_s: Annotated[Seconds, Field(gt=0)] | None = None
 
     _under_way: list[simpy.Event] = PrivateAttr(default_factory=list)
-
-    def misfits(self, scenario: Scenario) -> Iterator[Misfit]:
-        yield from super().misfits(scenario)
-        yield from self.without_effect("staleness", "late", "stale")
 
     def until_next_round(self, sim: Simulation) -> Steps:
         """Wait until `round_interval_s` after the last round's begin."""

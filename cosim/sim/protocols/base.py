@@ -54,17 +54,6 @@ class Protocol(Plugin):
         """Yield why this protocol does not go with the rest of a scenario, and what would do."""
         yield from ()
 
-    def without_effect(self, key: str, switch: str, needed: str) -> Iterator[Misfit]:
-        """Yield that a key was set that counts only where another one has a certain value."""
-        given, found = getattr(self, key), getattr(self, switch)
-        default = type(self).model_fields[key].default
-        if given != default and found != needed:
-            yield (
-                ("protocol", key),
-                f"expected {default}, its default, with {switch}: {found}, under which it has no "
-                f"effect, got {given}; leave it out, or use {switch}: {needed}",
-            )
-
     def judged(self, sim: Simulation) -> list[int]:
         """Return the devices whose models are evaluated, ascending: all that take part."""
         return sim.alive_devices()

@@ -36,6 +36,7 @@ class Dfl(Synchronous):
     mixing_steps: Annotated[int, Field(ge=1)] = 1
 
     def misfits(self, scenario: Scenario) -> Iterator[Misfit]:
+        yield from super().misfits(scenario)
         if self.mixing_steps > 1 and not scenario.learning.method.mixes_again:
             yield (
                 ("protocol", "mixing_steps"),

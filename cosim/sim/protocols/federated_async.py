@@ -100,12 +100,6 @@ class FederatedAsync(WithServer):
                 "expected none with rule: fedasync, which merges each update as it comes, got "
                 f"{self.buffer}; leave it out, or use rule: fedbuff",
             )
-        for key, decay in (
-            ("exponent", "polynomial"),
-            ("hinge_after", "hinge"),
-            ("hinge_slope", "hinge"),
-        ):
-            yield from self.without_effect(key, "decay", decay)
         learning = scenario.learning
         has_model = not hasattr(learning.pool, "payload_bits")
         if self.sends_movements and has_model and learning.method.movements == "neither":
