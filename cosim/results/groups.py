@@ -30,5 +30,6 @@ def group(runs: Sequence[Run]) -> tuple[Group, ...]:
     ordered = [tuple(sorted(members, key=lambda run: run.seed)) for members in groups.values()]
     told = [members[0].label for members in ordered]
     if not all(told) or len(set(told)) < len(told):
-        told = labels([members[0].scenario for members in ordered])
+        hashes = [members[0].manifest.hash for members in ordered]
+        told = labels([members[0].scenario for members in ordered], marks=hashes)
     return tuple(Group(label, members) for label, members in zip(told, ordered, strict=True))

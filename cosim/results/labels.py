@@ -24,15 +24,18 @@ Path = tuple[str, ...]
 Leaves = dict[Path, Any]
 
 
-def labels(scenarios: Sequence[Scenario], untold: Collection[Path] = ()) -> list[str]:
+def labels(
+    scenarios: Sequence[Scenario], untold: Collection[Path] = (), marks: Sequence[str] = ()
+) -> list[str]:
     """Return a label for each of some experiments, all different.
 
-    Experiments that differ in nothing that a label tells, such as those of two versions, are
-    numbered.
+    Experiments that differ in nothing that a label tells, such as those of two versions, have
+    marks.
 
     Args:
         scenarios: one of each experiment.
         untold: keys, as `leaves` has them, that a label leaves out.
+        marks: of the experiments, all different; without any, numbers from 1.
     """
     names = [scenario.name for scenario in scenarios]
     told = [""] * len(names)
@@ -42,7 +45,7 @@ def labels(scenarios: Sequence[Scenario], untold: Collection[Path] = ()) -> list
         for place, text in zip(places, texts, strict=True):
             named = [name] if len(set(names)) > 1 or not text else []
             told[place] = ", ".join([*named, *([text] if text else [])])
-    return _numbered(told)
+    return _marked(told, marks)
 
 
 def _labels_of_one_name(trees: Sequence[Leaves], untold: Collection[Path]) -> list[str]:
@@ -159,10 +162,12 @@ def show(name: str, value: Any) -> str:
     return f"{scaled(value) if exact else f'{value:.12g} '}{dimension.unit}"
 
 
-def _numbered(told: Sequence[str]) -> list[str]:
+def _marked(told: Sequence[str], marks: Sequence[str]) -> list[str]:
+    """Return the labels, those that come twice with their marks."""
     count, seen = Counter(told), Counter[str]()
-    numbered = []
-    for text in told:
+    marked = []
+    for place, text in enumerate(told):
         seen[text] += 1
-        numbered.append(f"{text} ({seen[text]})" if count[text] > 1 else text)
-    return numbered
+        mark = marks[place] if marks else seen[text]
+        marked.append(f"{text} ({mark})" if count[text] > 1 else text)
+    return marked

@@ -64,3 +64,11 @@ def test_runs_of_one_sweep_keep_the_labels_that_it_lists(tmp_path):
     assert labels([second]) == ["the 1th"], "also while the other is missing"
     both = open_runs([tmp_path / "sweep", first.path]).runs
     assert labels(both) == ["count=4", "count=8"]
+
+
+def test_one_scenario_with_other_code_is_told_by_its_folders_hash(open_run, monkeypatch):
+    runs = [open_run(), open_run(name="b")]
+    monkeypatch.setattr("cosim.results.identity.code_version", lambda: "another")
+    runs.append(open_run())
+    first, last = (run.manifest.hash for run in (runs[0], runs[2]))
+    assert labels(runs) == [f"synthetic ({first})", "b", f"synthetic ({last})"]
