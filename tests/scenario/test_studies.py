@@ -1,4 +1,4 @@
-"""The papers' studies: all are sweeps of five seeds at least, and one command runs them all."""
+"""The studies: all are sweeps of five seeds at least, and one command runs them all."""
 
 import os
 import subprocess
@@ -10,8 +10,9 @@ from cosim.plugin import scenarios_dir
 from cosim.scenario.load import load
 from cosim.scenario.points import load_sweep
 
-PAPERS = scenarios_dir() / "papers"
-STUDIES = [path for path in sorted(PAPERS.glob("*.yaml")) if load(path).sweep is not None]
+FOLDERS = [scenarios_dir() / name for name in ("papers", "beyond")]
+FILES = [path for folder in FOLDERS for path in sorted(folder.glob("*.yaml"))]
+STUDIES = [path for path in FILES if load(path).sweep is not None]
 REAL = [path for path in STUDIES if path.stem.endswith(("_real", "_text"))]
 
 
@@ -26,7 +27,7 @@ def test_a_study_has_five_seeds_of_each_point_and_a_figure(study):
 
 @pytest.mark.parametrize("words", [(), ("data", "model")])
 def test_one_command_runs_all_studies(words):
-    script = [*("sh", str(PAPERS / "all.sh")), *words]
+    script = [*("sh", str(scenarios_dir() / "studies.sh")), *words]
     done = subprocess.run(
         script, env=os.environ | {"COSIM": "echo"}, capture_output=True, text=True, check=True
     )
@@ -37,3 +38,4 @@ def test_one_command_runs_all_studies(words):
         given = ["data_root=data", "learning.model.source=path:model"]
         assert line[2:] == (given if words and Path(line[1]) in REAL else [])
     assert done.stdout.count("left out") == (0 if words else len(REAL))
+    assert "plot --figure soft_complexity" in done.stdout

@@ -1,14 +1,14 @@
 #!/bin/sh
-# All studies of the papers, one after another:
+# All studies, those of the papers and those beyond them, one after another:
 #
-#   sh scenarios/papers/all.sh [DATA MINILM]
+#   sh scenarios/studies.sh [DATA MINILM]
 #
 # DATA is the folder of the text data sets that scenarios/real_text.yaml names, MINILM that of the
 # encoder; without them the studies on real text are left out. What is done already is not run
 # again. COSIM names the command, if it is not `cosim`.
 here=$(dirname "$0")
 failed=0
-for study in "$here"/p[123]_*.yaml; do
+for study in "$here"/papers/*.yaml "$here"/beyond/*.yaml; do
   grep -q '^sweep:' "$study" || continue # what others extend
   case $study in
     *_real.yaml | *_text.yaml)
