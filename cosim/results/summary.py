@@ -81,7 +81,8 @@ class Summary:
         server_end: what became of a server that went; empty if it stayed or there is none.
         transfers: number of transfers by how they ended, those in flight at the end of the run
             apart.
-        num_sent_packets: packets that were sent, at least in part; each counts once.
+        num_sent_packets: packets that were sent, at least in part, but for those of transfers that
+            the run's end has cut off; each counts once.
         num_lost_packets: those of them that did not arrive.
         num_unsent_packets: packets whose transfer ended before their turn came.
         triggers: number of plans by what caused them, in order of appearance; causes that differ
@@ -130,7 +131,8 @@ def summarise(run: Run, target: float | None = None) -> Summary:
         for task, rows in evaluations.groupby("task", sort=True)
     )
     triggers = plans.drop_duplicates("plan").sort_values("plan")["trigger"]
-    ended = flows["outcome"].mask(cut_by_end(run), UNFINISHED).value_counts()
+    is_cut = cut_by_end(run)
+    ended, whole = flows["outcome"].mask(is_cut, UNFINISHED).value_counts(), flows[~is_cut]
     return Summary(
         run=run,
         own_accuracy=_change(own),
@@ -150,8 +152,8 @@ def summarise(run: Run, target: float | None = None) -> Summary:
         comings=_comings(run.events),
         server_end=_server_end(run),
         transfers=tuple((name, int(ended[name])) for name in OUTCOMES if name in ended),
-        num_sent_packets=int((flows["num_packets"] - flows["num_unsent"]).sum()),
-        num_lost_packets=int(flows["num_lost"].sum()),
+        num_sent_packets=int((whole["num_packets"] - whole["num_unsent"]).sum()),
+        num_lost_packets=int(whole["num_lost"].sum()),
         num_unsent_packets=int(flows["num_unsent"].sum()),
         triggers=_causes(triggers),
     )
