@@ -6,6 +6,7 @@ annotated:
     file: Annotated[str, OnDisk()]
 """
 
+import ast
 import hashlib
 import importlib.util
 import os
@@ -72,8 +73,7 @@ def _home(name: str) -> Path:
 def sources_of(module: str) -> list[Path]:
     """Return the files of Python that a plug-in is made of, as far as they show.
 
-    They are those of its package, or, if it is a single file, all that lie beside it, as it may
-    import them; of a file that is installed it is that alone.
+    They are those of its package, or its single file and those beside it that this imports.
     """
     top = module.partition(".")[0]
     if top in sys.modules:  # which __main__ is, too, that cannot be searched for
@@ -87,8 +87,36 @@ def sources_of(module: str) -> list[Path]:
         return sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
     if found is None or not found.endswith(".py"):
         return []
-    path = Path(found)
-    return [path] if "site-packages" in path.parts else sorted(path.parent.glob("*.py"))
+    return sorted(_with_imports(Path(found)))
+
+
+def _with_imports(path: Path) -> set[Path]:
+    """Return a file of Python with what it imports that lies beside it."""
+    files, waiting = set[Path](), [path]
+    while waiting:
+        file = waiting.pop()
+        if file in files:
+            continue
+        files.add(file)
+        for name in _imported(file):
+            if (beside := path.parent / f"{name}.py").is_file():
+                waiting.append(beside)
+            waiting += (path.parent / name).rglob("*.py")  # if it is a package
+    return files
+
+
+def _imported(file: Path) -> set[str]:
+    """Return the modules that a file imports, of packages their first parts."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    names = {
+        name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
+    }
+    whole = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level)
+    names |= {node.module for node in whole if node.module is not None}
+    return {name.partition(".")[0] for name in names}
 
 
 def digest(paths: Iterable[Path]) -> bytes:

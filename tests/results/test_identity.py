@@ -159,15 +159,22 @@ def test_the_source_of_plug_ins_is_part_of_it(tmp_path, monkeypatch):
     assert len(set(hashes)) == 3
 
 
-def test_a_file_that_a_plug_in_may_import_is_part_of_it(tmp_path, monkeypatch):
+def test_what_a_plug_in_imports_from_beside_it_is_part_of_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     search_in(tmp_path)
-    (tmp_path / "mine_three.py").write_text("")
-    (tmp_path / "mine_three_helper.py").write_text("a = 1\n")
+    (tmp_path / "mine_three.py").write_text("import os\nfrom mine_helper import a\n")
+    (tmp_path / "mine_helper.py").write_text("import mine_three, mine_parts.one\n")
+    (tmp_path / "mine_parts").mkdir()
+    (tmp_path / "mine_parts/two.py").write_text("a = 1\n")
+    (tmp_path / "not_imported.py").write_text("a = 1\n")
     given = scenario(plugins=("mine_three",))
     one = content_hash(given)
-    (tmp_path / "mine_three_helper.py").write_text("a = 2\n")
-    assert content_hash(given) != one
+    (tmp_path / "not_imported.py").write_text("a = 2\n")
+    assert content_hash(given) == one
+    (tmp_path / "mine_parts/two.py").write_text("a = 2\n")
+    two = content_hash(given)
+    (tmp_path / "mine_helper.py").write_text("wrong =\n")
+    assert len({one, two, content_hash(given)}) == 3
 
 
 def test_a_script_may_hold_plug_ins(tmp_path, monkeypatch):
