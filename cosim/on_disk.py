@@ -87,22 +87,22 @@ def sources_of(module: str) -> list[Path]:
         return sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
     if found is None or not found.endswith(".py"):
         return []
-    return sorted(_with_imports(Path(found)))
+    path = Path(found)
+    return [path] if "site-packages" in path.parts else sorted(_with_imports(path))
 
 
 def _with_imports(path: Path) -> set[Path]:
-    """Return a file of Python with what it imports that lies beside it."""
-    files, waiting = set[Path](), [path]
+    """Return a file of Python with the modules and packages beside it that it imports."""
+    modules, packages, waiting = set[Path](), set[Path](), [path]
     while waiting:
-        file = waiting.pop()
-        if file in files:
-            continue
-        files.add(file)
-        for name in _imported(file):
-            if (beside := path.parent / f"{name}.py").is_file():
+        module = waiting.pop()
+        modules.add(module)
+        for name in _imported(module) - {"cosim"}:  # which counts anyway
+            beside = path.parent / f"{name}.py"
+            if beside.is_file() and beside not in modules:
                 waiting.append(beside)
-            waiting += (path.parent / name).rglob("*.py")  # if it is a package
-    return files
+            packages.update((path.parent / name).rglob("*.py"))
+    return modules | packages
 
 
 def _imported(file: Path) -> set[str]:
