@@ -7,6 +7,7 @@ annotated:
 """
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -40,6 +41,13 @@ class OnDisk:
     beside: str = ""
 
 
+def under(folder: Path, name: str) -> Path:
+    """Return a path of a scenario; what is not absolute is looked up in the folder."""
+    with contextlib.suppress(RuntimeError):  # `~name` of a user that there is none
+        return folder / Path(name).expanduser()
+    return folder / name
+
+
 def named(value: Any, data_root: Path) -> Iterator[Path]:
     """Yield what a section names on disk, and the sections in it."""
     if isinstance(value, Section):
@@ -49,7 +57,8 @@ def named(value: Any, data_root: Path) -> Iterator[Path]:
             if not marks:
                 yield from named(held, data_root)
             elif isinstance(held, str) and held.startswith(marks[0].prefix):
-                yield _place(value, marks[0], data_root) / _home(held.removeprefix(marks[0].prefix))
+                name = held.removeprefix(marks[0].prefix)
+                yield under(_place(value, marks[0], data_root), name)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from named(item, data_root)
@@ -59,15 +68,8 @@ def _place(section: Section, mark: OnDisk, data_root: Path) -> Path:
     """Return the folder that a name is looked up in."""
     if not mark.beside:
         return data_root if mark.in_data_root else Path()
-    other = data_root / _home(getattr(section, mark.beside))
+    other = under(data_root, getattr(section, mark.beside))
     return other if other.is_dir() else other.parent
-
-
-def _home(name: str) -> Path:
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:  # `~name` of a user that there is none
-        return Path(name)
 
 
 def sources_of(module: str) -> list[Path]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cosim.results.along import is_under, texts_by, value_texts
+from cosim.results.along import is_under, texts_by
 from cosim.results.comparison import compare
 from cosim.results.draw import main
 from cosim.results.figure import Drawing, Figure, FigureError
@@ -72,8 +72,7 @@ class Tradeoff(Figure):
 
     def survey(self, scenarios: Sequence[Scenario]) -> None:
         """Look whether the experiments have the keys and the metrics."""
-        for key in (*_axes.listed(self.by), *_axes.listed(self.beside)):
-            value_texts(scenarios, key)
+        texts_by(scenarios, (*_axes.listed(self.by), *_axes.listed(self.beside)))
         _axes.survey_metrics((self.x, self.y), scenarios)
 
     def draw(self, runs: Sequence[Run]) -> Drawing:
@@ -143,7 +142,7 @@ class Tradeoff(Figure):
         else:
             series, beside = ["experiment"] * len(told), told
         if self.beside is not None:
-            beside = value_texts(scenarios, self.beside)
+            beside = texts_by(scenarios, (self.beside,))
         table = pd.DataFrame(
             {
                 "label": told,

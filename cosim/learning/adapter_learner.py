@@ -51,6 +51,7 @@ from cosim.learning.ranks import pack
 from cosim.learning.sizing import Sizing
 from cosim.learning.starting import given_starts
 from cosim.learning.trainings import Trainings
+from cosim.on_disk import under
 from cosim.plugin import kind_of
 from cosim.world.compute.base import Work
 
@@ -102,7 +103,7 @@ class AdapterLearner(Learner):
             self._cohort = replace(self._cohort, effective_ranks=ranks)
 
         if setting.learning.start is not None:
-            folder = Path(setting.learning.start).expanduser()
+            folder = under(Path(), setting.learning.start)
             starts = given_starts(
                 folder, self._method, layout, pool.head_start, setting.num_devices
             )

@@ -158,35 +158,29 @@ def only_key(scenarios: Sequence[Scenario]) -> str:
     return told[0]
 
 
-def value_texts(scenarios: Sequence[Scenario], key: str) -> list[str]:
-    """Return what each experiment has at a key, as people write it: `lora`, `rank=8`.
-
-    Raises:
-        FigureError: an experiment has no such key.
-    """
-    return _value_texts(scenarios, key, key.rpartition(".")[2])
-
-
-def _value_texts(scenarios: Sequence[Scenario], key: str, named: str) -> list[str]:
-    values = _values(key, [leaves(scenario) for scenario in scenarios])
-    bare = ("true", "false", "none")  # which say nothing alone, as numbers do not
-    return [
-        f"{named}={each.text}" if each.number is not None or each.text in bare else each.text
-        for each in values
-    ]
-
-
 def texts_by(scenarios: Sequence[Scenario], keys: Sequence[str]) -> list[str]:
-    """Return what each experiment has at some keys together, but for those that tell none apart.
+    """Return what each experiment has at some keys together, as people write it: `lora, rank=8`.
+
+    Keys that tell none apart are left out, if others do.
 
     Raises:
         FigureError: an experiment has no such key.
     """
+    trees = [leaves(scenario) for scenario in scenarios]
     last = [key.rpartition(".")[2] for key in keys]
     names = [key if last.count(each) > 1 else each for key, each in zip(keys, last, strict=True)]
-    texts = [_value_texts(scenarios, key, name) for key, name in zip(keys, names, strict=True)]
+    texts = [
+        [_named(value, name) for value in _values(key, trees)]
+        for key, name in zip(keys, names, strict=True)
+    ]
     telling = [each for each in texts if len(set(each)) > 1] or texts
     return [", ".join(values) for values in zip(*telling, strict=True)]
+
+
+def _named(value: Value, name: str) -> str:
+    """Return a value with its name, if it says nothing alone."""
+    is_bare = value.number is not None or value.text in ("true", "false", "none")
+    return f"{name}={value.text}" if is_bare else value.text
 
 
 def is_under(path: Path, key: str) -> bool:

@@ -45,6 +45,6 @@ def content_hash(scenario: Scenario) -> str:
     return whole.hexdigest()[:_HASH_CHARS]
 
 
-def folder_name(scenario: Scenario) -> str:
-    """Return the name of a scenario's run folder."""
-    return f"{scenario.name}-{content_hash(scenario)}-s{scenario.seed}"
+def folder_name(scenario: Scenario, content: str = "") -> str:
+    """Return the name of a scenario's run folder, with its `content_hash`, if that is known."""
+    return f"{scenario.name}-{content or content_hash(scenario)}-s{scenario.seed}"

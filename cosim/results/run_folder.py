@@ -155,7 +155,8 @@ class RunFolder:
                 name that is no run.
             OSError: no folder can be made there.
         """
-        path = out_dir / folder_name(scenario)
+        content = content_hash(scenario)
+        path = out_dir / folder_name(scenario, content)
         if out_dir.exists() and not out_dir.is_dir():
             reason = "expected a folder to make run folders in, got a file"
             raise NotADirectoryError(errno.ENOTDIR, reason, str(out_dir))
@@ -164,7 +165,7 @@ class RunFolder:
         manifest = Manifest(
             name=scenario.name,
             seed=scenario.seed,
-            hash=content_hash(scenario),
+            hash=content,
             command=command,
             started=_now(),
             ended="",

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cosim.learning.errors import LearningError
 from cosim.learning.tasks import _rows
-from cosim.learning.tasks._rows import EmptyTextError, Row, read_json, read_rows, under
+from cosim.learning.tasks._rows import EmptyTextError, Row, read_json, read_rows
+from cosim.on_disk import under
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
 VALUES = st.recursive(

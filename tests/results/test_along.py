@@ -2,7 +2,7 @@
 
 import pytest
 
-from cosim.results.along import along, only_key, texts_by, value_texts
+from cosim.results.along import along, only_key, texts_by
 from cosim.results.figure import FigureError
 from cosim.scenario.tree import Scenario
 
@@ -79,7 +79,7 @@ def test_kinds_are_names_with_the_keys_in_which_they_differ():
         return scenario(learning={"tasks": {"partition": {"kind": kind} | keys}})
 
     points = [split("shards", per_device=2), split("iid"), split("shards", per_device=4)]
-    texts = value_texts(points, "learning.tasks.partition")
+    texts = texts_by(points, ("learning.tasks.partition",))
     assert texts == ["shards, per_device=2", "iid", "shards, per_device=4"]
     found = along(points, "learning.tasks.partition")
     assert not found.is_numeric

@@ -25,6 +25,7 @@ from transformers.utils import logging
 
 from cosim.learning.builtin.locate import builtin_model_dir
 from cosim.learning.errors import LearningError
+from cosim.on_disk import under
 from cosim.wording import did_you_mean, one_of
 
 _CAUSAL_SUFFIXES = ("ForCausalLM", "LMHeadModel")
@@ -116,7 +117,7 @@ def _read(source: str, architecture: Architecture) -> tuple[PreTrainedModel, Pla
         except LookupError as error:
             raise LearningError(str(error)) from None
     if kind == "path":
-        folder = Path(rest).expanduser()
+        folder = under(Path(), rest)
         if not (folder / "config.json").is_file():
             raise _no_model(folder)
         place = Place(str(folder), True, source)

@@ -23,11 +23,10 @@ from cosim.learning.tasks._rows import (
     Row,
     missing,
     read_rows,
-    under,
 )
 from cosim.learning.tasks._template import Template, TemplateError, read_template
 from cosim.learning.tasks.base import Example, Split, Task
-from cosim.on_disk import OnDisk
+from cosim.on_disk import OnDisk, under
 from cosim.plugin import kind_of
 from cosim.wording import one_of, show
 

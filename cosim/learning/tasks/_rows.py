@@ -4,7 +4,6 @@ A file is a JSON list of objects, or has one object on each line (JSONL); its fi
 which. Only the row that is being read is in memory.
 """
 
-import contextlib
 import json
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
@@ -197,13 +196,6 @@ def missing(path: Path, what: str) -> LearningError:
         f"{path}: expected {what}, got a path that does not exist{first}"
         f"{did_you_mean(lost.name, names)} (data are looked up in `data_root:`)"
     )
-
-
-def under(data_root: Path, path: str) -> Path:
-    """Return a path of a scenario; what is not absolute is looked up in `data_root`."""
-    with contextlib.suppress(RuntimeError):  # `~name` of a user that there is none
-        return data_root / Path(path).expanduser()
-    return data_root / path
 
 
 def read_json(path: Path) -> Any:

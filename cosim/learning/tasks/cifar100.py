@@ -10,9 +10,9 @@ from cosim.learning.errors import LearningError
 from cosim.learning.tasks._files import Text
 from cosim.learning.tasks._images import ImageTask
 from cosim.learning.tasks._pickled import read_pickled
-from cosim.learning.tasks._rows import missing, under
+from cosim.learning.tasks._rows import missing
 from cosim.learning.tasks.base import ImageExample, Split
-from cosim.on_disk import OnDisk
+from cosim.on_disk import OnDisk, under
 from cosim.wording import show
 
 SHAPE = (3, 32, 32)

@@ -12,7 +12,7 @@ from cosim.learning.tasks._files import TEST_FRACTION, Fraction, Text, in_test, 
 from cosim.learning.tasks._rows import EmptyTextError, Row
 from cosim.learning.tasks._template import Template, TemplateError, placeholders
 from cosim.learning.tasks.base import Example, Split, Task
-from cosim.on_disk import OnDisk
+from cosim.on_disk import OnDisk, under
 from cosim.wording import did_you_mean, one_of, show
 
 _FEWEST = 2  # choices
@@ -177,7 +177,7 @@ class Hub(Task):
             ) from None
         place = self.dataset
         if place.startswith(_LOCAL):
-            folder = data_root / Path(place.removeprefix(_LOCAL)).expanduser()
+            folder = under(data_root, place.removeprefix(_LOCAL))
             if not folder.is_dir():
                 raise LearningError(
                     f"{folder}: expected a folder with a data set, got "

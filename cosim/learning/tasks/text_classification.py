@@ -7,9 +7,9 @@ from pydantic import Field, field_validator
 
 from cosim.learning.errors import LearningError
 from cosim.learning.tasks._files import Reader, TemplatedTask, Text
-from cosim.learning.tasks._rows import Row, read_json, under
+from cosim.learning.tasks._rows import Row, read_json
 from cosim.learning.tasks.base import Example
-from cosim.on_disk import OnDisk
+from cosim.on_disk import OnDisk, under
 from cosim.wording import did_you_mean, one_of, show
 
 _FEWEST = 2  # labels to choose from
